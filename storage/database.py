@@ -1,0 +1,134 @@
+"""The database: SQLite in WAL mode, opened, migrated, and read and written in short transactions.
+
+Writers begin with BEGIN IMMEDIATE: the driver's own way begins at the first write and silently loses updates.
+There is one writer at a time, so nothing slow (no network) belongs inside a write transaction.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage import models
+from storage.errors import DatabaseTooNew, DiskFull
+
+__all__ = ["Database", "models"]
+
+BUSY_MILLISECONDS = 10_000  # how long a writer waits for another
+
+
+class Database:
+    """The one door to stored state. `read()` and `write()` give sessions; a write commits when its block ends well."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.folder = _folder_of(url)
+        self._engine = _create_engine(url)
+        self._write = async_sessionmaker(self._engine, class_=AsyncSession, expire_on_commit=False)
+        self._read = async_sessionmaker(
+            self._engine.execution_options(readonly=True), class_=AsyncSession, expire_on_commit=False
+        )
+
+    async def open(self) -> None:
+        """Make the folder if need be, check the version, and bring the schema up to date.
+
+        Raises `DatabaseTooNew` before anything is changed, and `DiskFull` where nothing can be written.
+        """
+        try:
+            if self.folder is not None:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            async with self._engine.connect() as connection:
+                await connection.run_sync(_migrate)
+        except OperationalError as error:
+            raise self._explained(error) from error
+        except OSError as error:
+            raise DiskFull(detail=error.strerror or str(error), folder=self.folder) from error
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        async with self._read() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A write transaction: committed at the end of the block, rolled back if it raises or is cancelled."""
+        try:
+            async with self._write() as session:
+                yield session
+                await session.commit()
+        except OperationalError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: OperationalError) -> Exception:
+        detail = str(error.orig)
+        full = ("disk is full", "disk I/O error", "readonly database", "unable to open database file")
+        return DiskFull(detail=detail, folder=self.folder) if any(sign in detail for sign in full) else error
+
+
+def _folder_of(url: str) -> Path | None:
+    path = url.partition(":///")[2]
+    return Path(path).parent if path and path != ":memory:" else None
+
+
+def _create_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # SQLAlchemy, not the driver, begins transactions
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_MILLISECONDS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: SyncConnection) -> None:
+        readonly = connection.get_execution_options().get("readonly")
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _migrate(connection: SyncConnection) -> None:
+    """Upgrade to the newest schema, with foreign keys off: batch migrations rebuild tables by dropping them."""
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+
+    found = MigrationContext.configure(connection).get_current_heads()
+    known = {revision.revision for revision in script.walk_revisions()}
+    if unknown := set(found) - known:
+        raise DatabaseTooNew(revision=", ".join(sorted(unknown)))
+    connection.rollback()
+    if set(found) == set(script.get_heads()):
+        return
+
+    raw: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
+    raw.execute("PRAGMA foreign_keys=OFF").close()
+    try:
+        with connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+            if broken:
+                raise RuntimeError(f"the migration would leave broken references: {broken[:5]}")
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON").close()
