@@ -1,0 +1,453 @@
+"""The engine: executes runs and previews. Knows no Slack; what people must hear goes into the outbox."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+from sqlmodel import col, select
+
+from bot import duck
+from bot.omnisend.models import Brand
+from bot.pipeline.brand import Brands
+from bot.pipeline.errors import GuardStopped as StoppedByGuard
+from bot.pipeline.errors import (
+    NoConnection,
+    NoConsent,
+    NoKey,
+    NoSegments,
+    RunCancelled,
+    RunTooLong,
+    SourceUnknown,
+    SourceUnset,
+    Unexpected,
+)
+from bot.pipeline.mapping import Line, check
+from bot.pipeline.omnisend_segments import OmnisendSegments, SegmentReport
+from bot.pipeline.preview import Preview, estimate_requests, estimate_seconds
+from bot.pipeline.queue import claim_run
+from bot.pipeline.reconcile import Difference, Job, Outcome, Reconciliation, keeps_leavers, selected
+from bot.pipeline.recording import Recorder
+from bot.pipeline.settling import Tally
+from bot.pipeline.staging import Staging
+from bot.settings import Settings
+from bot.sources.base import Source
+from storage import ledger
+from storage.database import Database
+from storage.errors import FerryError
+from storage.lease import this_process
+from storage.ledger import UNLIKE_ANYTHING, Entry
+from storage.models import (
+    Book,
+    Connection,
+    ConnectionState,
+    Consent,
+    Export,
+    ExportSegment,
+    FieldMapping,
+    Run,
+    RunStatus,
+    SegmentState,
+    Stage,
+    Trigger,
+)
+from storage.secrets import Keys
+
+log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """Reconciles exports with Omnisend. One for a process."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        settings: Settings,
+        sources: Mapping[str, Source],
+        spill: duck.SpillFolders,
+        *,
+        transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._settings = settings
+        self._sources = dict(sources)
+        self._spill = spill
+        self._brands = Brands(database, settings, transport=transport)
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The configured sources by kind."""
+        return self._sources
+
+    def source(self, kind: str) -> Source:
+        """Raises `SourceUnknown` for one that is not configured here."""
+        if not self._sources:
+            raise SourceUnset
+        if kind not in self._sources:
+            raise SourceUnknown(source=kind)
+        return self._sources[kind]
+
+    async def check_key(self, key: str) -> Brand:
+        """Ask Omnisend whose key this is and whether it may write contacts; changes nothing there.
+
+        Raises `KeyRefused`, `ScopeMissing` or another `OmnisendError`.
+        """
+        async with self._brands.client(key) as client:
+            brand = await client.brand()
+            await client.check_write()
+            return brand
+
+    # --- runs
+
+    async def execute(self, run_id: int) -> Run:
+        """Execute a queued run to its end, whatever end that is; the run's own failures are recorded, not raised.
+
+        Cancelling the task (a process that shuts down) leaves the run queued: it goes on where it stopped.
+        """
+        run = await claim_run(self._database, run_id, this_process())
+        if run is None:
+            async with self._database.read() as session:
+                return await session.get_one(Run, run_id)
+        recorder = Recorder(self._database, run_id)
+        try:
+            job = await self._job(run)
+        except FerryError as error:
+            return await self._failed(recorder, await self._export(run), error)
+        try:
+            return await self._execute(job, run, recorder)
+        except asyncio.CancelledError:
+            recorder.set(status=RunStatus.QUEUED, holder=None)
+            await asyncio.shield(recorder.write())
+            raise
+        except RunCancelled as error:
+            return await self._ended(recorder, job.export, RunStatus.CANCELLED, error)
+        except StoppedByGuard as error:
+            return await self._ended(recorder, job.export, RunStatus.STOPPED, error)
+        except FerryError as error:
+            return await self._failed(recorder, job.export, error)
+        except Exception:
+            reference = f"F-{secrets.token_hex(3).upper()}"
+            log.exception("run failed unexpectedly", run=run_id, reference=reference)
+            recorder.set(reference=reference)
+            return await self._failed(recorder, job.export, Unexpected(reference=reference))
+
+    async def _execute(self, job: Job, run: Run, recorder: Recorder) -> Run:
+        assert run.id is not None
+        if run.attempts == 1:
+            await recorder.started(job.export)
+        hours = self._settings.run_hours
+        try:
+            async with asyncio.timeout(hours * 3600) as limit:
+                return await self._reconcile(job, run.id, run.attempts, recorder)
+        except TimeoutError:
+            if limit.expired():
+                raise RunTooLong(hours=f"{hours:g}") from None
+            raise
+
+    async def _reconcile(self, job: Job, run_id: int, attempts: int, recorder: Recorder) -> Run:
+        """The steps of a run, in order."""
+        progress = _Progress()
+        async with AsyncExitStack() as stack:
+            reconciliation = await stack.enter_async_context(self._reconciliation(job, progress))
+            pulse = asyncio.create_task(recorder.pulse(progress.as_columns, reconciliation.cancel))
+            stack.push_async_callback(_end, pulse)
+
+            access = await stack.enter_async_context(
+                self._brands.sending(self._key(job.connection), job.connection.brand_id, job.connection.share)
+            )
+            progress.count_requests = lambda: access.client.requests
+            progress.stage = Stage.DRAINING
+            await reconciliation.drain(access.client, access.quiet_seconds)
+            progress.stage = Stage.READING
+            progress.count_rows = lambda: reconciliation.rows
+            summary = await reconciliation.read()
+            progress.stage = Stage.COMPARING
+            difference = await reconciliation.compare(summary, access.client)
+            progress.total = difference.comparison.to_send
+            await reconciliation.keep_rejects(run_id)
+            _record_difference(recorder, job, difference, resumed=attempts > 1)
+            if difference.findings and not job.accept_guard:
+                recorder.set(findings=[finding.as_dict() for finding in difference.findings])
+                return await recorder.finished(job.export, RunStatus.ASKING, rejects=False)
+
+            await self._note_attributes(job)
+            outcome = await reconciliation.send(access.client, difference, run_id, progress.enter)
+            report = await self._at_omnisend(job, access.client, difference)
+            _record_outcome(recorder, job, difference, outcome, report, access.client.requests)
+            if reconciliation.cancelled:
+                raise RunCancelled
+        await self._remember_segments(job, difference, outcome)
+        rejects = _rejected(difference, outcome) > 0
+        return await recorder.finished(job.export, RunStatus.DONE, rejects=rejects)
+
+    @asynccontextmanager
+    async def _reconciliation(self, job: Job, progress: "_Progress") -> AsyncIterator[Reconciliation]:
+        """A reconciliation with its staging area, which spills (encrypted) into a folder that goes at the end."""
+        with self._spill.open() as folder:
+            connection = await asyncio.to_thread(duck.connect, memory_mb=self._settings.memory_mb, spill=folder)
+            staging = await asyncio.to_thread(
+                Staging,
+                connection,
+                job.plan,
+                selected(job.selected),
+                self._keys.digest,
+                dropping=[segment.property_name for segment in job.dropping],
+                keep_leavers=keeps_leavers(job),
+            )
+            reconciliation = Reconciliation(
+                job, staging, self._database, self._keys, self._settings, on_progress=progress.settled
+            )
+            try:
+                yield reconciliation
+            finally:
+                await reconciliation.close()
+
+    async def _at_omnisend(self, job: Job, client: Any, difference: Difference) -> SegmentReport:
+        segments = OmnisendSegments(client, self._database, job.selected)
+        return await (segments.ensure() if difference.comparison.wanted else segments.count())
+
+    async def _note_attributes(self, job: Job) -> None:
+        """Remember which attributes this book has ever sent, before they are."""
+        mapped = [line.attribute for line in job.plan.lines]
+        async with self._database.write() as session:
+            book = await session.get_one(Book, job.book_id)
+            book.attributes = list(dict.fromkeys([*book.attributes, *mapped]))
+            session.add(book)
+
+    async def _remember_segments(self, job: Job, difference: Difference, outcome: Outcome) -> None:
+        """Keep the member counts for the next guard; a deselected segment is dropped once nobody has it any more."""
+        settled = not outcome.in_doubt and not _rejected_by_omnisend(difference, outcome)
+        async with self._database.write() as session:
+            for segment in job.segments:
+                stored = await session.get(ExportSegment, segment.id)
+                if stored is None:
+                    continue
+                if stored.state is SegmentState.SELECTED:
+                    stored.last_members = difference.summary.members.get(segment.name, 0)
+                    session.add(stored)
+                elif settled:
+                    await session.delete(stored)
+
+    async def _failed(self, recorder: Recorder, export: Export, error: FerryError) -> Run:
+        log.warning("run failed", export=export.id, code=error.code, error=str(error))
+        return await self._ended(recorder, export, RunStatus.FAILED, error)
+
+    async def _ended(self, recorder: Recorder, export: Export, status: RunStatus, error: FerryError) -> Run:
+        recorder.set(error_code=error.code, error_text=str(error))
+        return await recorder.finished(export, status, rejects=False)
+
+    # --- preview, adopt
+
+    async def preview(self, export_id: int) -> Preview:
+        """What a run would do now. Reads the source and compares; sends nothing. Raises a `FerryError`."""
+        async with self._database.read() as session:
+            export = await session.get_one(Export, export_id)
+        job = await self._job_of(export, Trigger.MANUAL)
+        async with (
+            self._reconciliation(job, _Progress()) as reconciliation,
+            self._brands.client(self._key(job.connection), job.connection.brand_id, job.connection.share) as client,
+        ):
+            summary = await reconciliation.read()
+            difference = await reconciliation.compare(summary, client)
+            samples = await reconciliation.samples()
+        requests = estimate_requests(difference.comparison)
+        return Preview(
+            comparison=difference.comparison,
+            members=summary.members,
+            without_profile=summary.without_profile,
+            samples=samples,
+            findings=difference.findings,
+            left_behind=job.left_behind(),
+            requests=requests,
+            seconds=estimate_seconds(requests, self._settings, job.connection.share),
+            notes=_notes(job, difference),
+        )
+
+    async def adopt(self, export_id: int) -> int:
+        """Rebuild a lost ledger from the members of the Omnisend segments; the number of contacts taken over."""
+        async with self._database.read() as session:
+            export = await session.get_one(Export, export_id)
+        job = await self._job_of(export, Trigger.MANUAL)
+        adopted = 0
+        async with self._brands.sending(
+            self._key(job.connection), job.connection.brand_id, job.connection.share
+        ) as access:
+            await OmnisendSegments(access.client, self._database, job.selected).count()
+            for segment in job.selected:
+                if segment.omnisend_id is not None:
+                    async for emails in access.client.contact_emails(segment.omnisend_id):
+                        adopted += await self._adopt_page(job, emails)
+        return adopted
+
+    async def _adopt_page(self, job: Job, emails: list[str]) -> int:
+        digest, seal = self._keys.digest.of_email, self._keys.email.seal
+        lowered = {digest(email): email for email in (found.strip().lower() for found in emails)}
+        async with self._database.write() as session:
+            known = await ledger.sealed_emails(session, job.book_id, list(lowered))
+            entries = [
+                Entry(key, UNLIKE_ANYTHING, seal(email, job.book_id, key), True)
+                for key, email in lowered.items()
+                if key not in known
+            ]
+            if entries:
+                await ledger.adopt(session, job.book, entries)
+        return len(entries)
+
+    # --- loading
+
+    async def _export(self, run: Run) -> Export:
+        async with self._database.read() as session:
+            export = await session.get(Export, run.export_id) if run.export_id else None
+        return export or Export(team_id=run.team_id, name=run.export_name, owner=run.started_by)
+
+    async def _job(self, run: Run) -> Job:
+        job = await self._job_of(await self._export(run), run.trigger)
+        job.accept_guard = run.accept_guard
+        return job
+
+    async def _job_of(self, export: Export, trigger: Trigger) -> Job:
+        """Everything a reconciliation needs; raises a `FerryError` that says what is missing."""
+        async with self._database.write() as session:
+            connection = await session.get(Connection, export.connection_id) if export.connection_id else None
+            if connection is None:
+                raise NoConnection(export=export.name)
+            if connection.state is not ConnectionState.ACTIVE or connection.api_key is None:
+                raise NoKey(connection=connection.name)
+            consents = select(Consent).where(
+                Consent.connection_id == connection.id, col(Consent.withdrawn_at).is_(None)
+            )
+            if (await session.exec(consents)).first() is None:
+                raise NoConsent(connection=connection.name)
+            segments = select(ExportSegment).where(ExportSegment.export_id == export.id).order_by(col(ExportSegment.id))
+            lines = select(FieldMapping).where(FieldMapping.export_id == export.id).order_by(col(FieldMapping.position))
+            mapping = list((await session.exec(lines)).all())
+            job = Job(
+                export=export,
+                connection=connection,
+                segments=list((await session.exec(segments)).all()),
+                mapping=mapping,
+                plan=check([Line(row.attribute, row.value, row.kind, row.clear) for row in mapping]),
+                book=await ledger.open_book(session, export.team_id, export.id or 0, connection.brand_id),
+                source=self.source(connection.source),
+                trigger=trigger,
+            )
+        if not job.selected and trigger is not Trigger.EMPTY:
+            raise NoSegments(export=export.name)
+        return job
+
+    def _key(self, connection: Connection) -> str:
+        assert connection.api_key is not None
+        return self._keys.vault.open(connection.api_key, row=f"connection/{connection.id}/api_key")
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run is, as columns of its row."""
+
+    stage: Stage = Stage.WAITING
+    total: int = 0
+    tally: Tally = field(default_factory=Tally)
+    count_requests: Callable[[], int] = int
+    count_rows: Callable[[], int] = int
+
+    def enter(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def settled(self, tally: Tally) -> None:
+        self.tally = tally
+
+    def as_columns(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {"stage": self.stage, "total": self.total, "requests": self.count_requests()}
+        if self.stage is Stage.READING:
+            columns["profiles"] = self.count_rows()
+        if self.stage in (Stage.SENDING, Stage.SETTLING):
+            columns["sent"] = self.tally.tried
+        return columns
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _record_difference(recorder: Recorder, job: Job, difference: Difference, *, resumed: bool) -> None:
+    comparison = difference.comparison
+    notes = _notes(job, difference)
+    if resumed:
+        notes.insert(0, {"kind": "resumed"})
+    recorder.set(
+        profiles=comparison.profiles,
+        unchanged=comparison.unchanged,
+        kept=comparison.kept,
+        rejected=sum(comparison.rejected.values()) + comparison.refused,
+        in_doubt=comparison.held,
+        total=comparison.to_send,
+        notes=notes,
+        segments=_segments(job, difference, difference.at_omnisend),
+    )
+
+
+def _record_outcome(
+    recorder: Recorder, job: Job, difference: Difference, outcome: Outcome, report: SegmentReport, requests: int
+) -> None:
+    tally = outcome.tally
+    recorder.set(
+        added=tally.added,
+        changed=tally.changed,
+        removed=tally.removed,
+        rejected=_rejected(difference, outcome),
+        in_doubt=outcome.in_doubt,
+        sent=tally.tried,
+        batches=outcome.batches,
+        requests=requests,
+        notes=[*_notes(job, difference), *report.notes],
+        segments=_segments(job, difference, report),
+    )
+
+
+def _rejected_by_omnisend(difference: Difference, outcome: Outcome) -> int:
+    return outcome.tally.rejected + difference.comparison.refused
+
+
+def _rejected(difference: Difference, outcome: Outcome) -> int:
+    return sum(difference.comparison.rejected.values()) + _rejected_by_omnisend(difference, outcome)
+
+
+def _segments(job: Job, difference: Difference, report: SegmentReport) -> list[dict[str, Any]]:
+    """`members` as the source counts them, `contacts` as we have them, `contacts_count` as Omnisend says."""
+    return [
+        {
+            "name": segment.name,
+            "members": difference.summary.members.get(segment.name, 0),
+            "contacts": difference.comparison.members.get(segment.name, 0),
+            "contacts_count": report.counts.get(segment.name),
+            "omnisend_name": segment.omnisend_name or segment.name,
+            "property": segment.property_name,
+        }
+        for segment in job.selected
+    ]
+
+
+def _notes(job: Job, difference: Difference) -> list[dict[str, Any]]:
+    """What the report mentions beside the counts, worded by the face."""
+    comparison, summary = difference.comparison, difference.summary
+    counted = {
+        "duplicates": comparison.duplicates,
+        "cut": comparison.cut,
+        "unresolved_countries": comparison.unresolved_countries,
+        "without_profile": summary.without_profile,
+        "held": comparison.held,
+        "refused": comparison.refused,
+    }
+    notes: list[dict[str, Any]] = [{"kind": kind, "count": count} for kind, count in counted.items() if count]
+    notes += [{"kind": "source", "text": text} for text in summary.notes]
+    if left := job.left_behind():
+        notes.append({"kind": "left_behind", "attributes": left})
+    return notes

@@ -1,0 +1,102 @@
+"""What a run leaves behind: its row, kept current while it works, and what people must hear of it."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from storage.database import Database
+from storage.models import Export, OutboxMessage, Person, Run, RunStatus, Workspace, now
+
+PULSE_SECONDS = 1.0  # how often a run's row is brought up to date
+NOBODY = ("", "cli")  # owners that are no people in Slack
+
+log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """Keeps one run's row current. `set` collects; `pulse` writes, and notices that somebody wants it cancelled."""
+
+    def __init__(self, database: Database, run_id: int) -> None:
+        self._database = database
+        self._run_id = run_id
+        self._values: dict[str, Any] = {}
+
+    def set(self, **values: Any) -> None:
+        """Columns of the run, written with the next pulse."""
+        self._values |= values
+
+    async def write(self) -> Run:
+        """Write what has been set now; the run as it stands in the database."""
+        values, self._values = self._values, {}
+        async with self._database.write() as session:
+            run = await session.get_one(Run, self._run_id)
+            for name, value in values.items():
+                setattr(run, name, value)
+            session.add(run)
+            return run
+
+    async def pulse(self, progress: Callable[[], dict[str, Any]], on_cancel: Callable[[], None]) -> None:
+        """Write the progress for ever; call `on_cancel` once a person has asked for it."""
+        cancelled = False
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            self.set(**progress())
+            run = await self.write()
+            if run.cancel_requested_by and not cancelled:
+                cancelled = True
+                on_cancel()
+
+    async def started(self, export: Export) -> None:
+        async with self._database.write() as session:
+            if export.channel:
+                announce(session, export, self._run_id, "started", [export.channel])
+
+    async def finished(self, export: Export, status: RunStatus, *, rejects: bool) -> Run:
+        """Write the end of the run and, in the same transaction, what people must hear."""
+        values, self._values = self._values, {}
+        async with self._database.write() as session:
+            run = await session.get_one(Run, self._run_id)
+            for name, value in values.items():
+                setattr(run, name, value)
+            run.status, run.holder = status, None
+            run.ended_at = now()
+            session.add(run)
+            places = [export.channel] if export.channel else _people([export.owner])
+            announce(session, export, self._run_id, "asking" if status is RunStatus.ASKING else "finished", places)
+            if rejects and status is not RunStatus.ASKING:
+                announce(session, export, self._run_id, "rejects", _people([run.started_by or export.owner]))
+            if status in (RunStatus.FAILED, RunStatus.STOPPED):
+                listeners = {export.owner, *export.notify, *await admins(session, export.team_id)}
+                announce(session, export, self._run_id, "failed", _people(listeners))
+            return run
+
+
+def announce(session: AsyncSession, export: Export, run_id: int, event: str, places: Iterable[str]) -> None:
+    """Put a run's event into the outbox, once for each channel or person."""
+    for place in places:
+        session.add(
+            OutboxMessage(
+                team_id=export.team_id,
+                key=f"run-{run_id}-{event}-{place}",
+                event=f"run.{event}",
+                channel=place,
+                facts={"run_id": run_id},
+            )
+        )
+
+
+async def admins(session: AsyncSession, team_id: str) -> list[str]:
+    """The people who hear of failures: those named as admins, else Slack's own."""
+    workspace = await session.get(Workspace, team_id)
+    if workspace is not None and workspace.admins is not None:
+        return workspace.admins
+    statement = select(Person.user_id).where(Person.team_id == team_id, col(Person.is_admin).is_(True))
+    return list((await session.exec(statement)).all())
+
+
+def _people(ids: Iterable[str]) -> list[str]:
+    return sorted({person for person in ids if person not in NOBODY})
