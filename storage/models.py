@@ -6,7 +6,7 @@ million rows need not repeat it. Personal data stands here only sealed or as a k
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import JSON, Column, DateTime, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
@@ -62,6 +62,16 @@ class OneOf(TypeDecorator[Word]):
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+class Stored(Protocol):
+    id: int | None
+
+
+def id_of(row: Stored) -> int:
+    """The id of a row that has been stored; the checker can't know that it has one by then."""
+    assert row.id is not None
+    return row.id
 
 
 def _moment(*, required: bool = False, default: bool = False) -> Any:

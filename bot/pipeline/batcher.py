@@ -22,7 +22,7 @@ from bot.settings import Settings
 from storage import ledger
 from storage.database import Database
 from storage.ledger import Claim, Entry
-from storage.models import Batch, BatchKind, BatchState, Book, RejectedBy, Rejection, now
+from storage.models import Batch, BatchKind, BatchState, Book, RejectedBy, Rejection, id_of, now
 from storage.secrets import EmailSeal
 
 WORKERS = 8  # posts under way at once
@@ -67,14 +67,13 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        assert book.id is not None
         self._client = client
         self._database = database
         self._settler = settler
         self._seal = seal
         self._settings = settings
         self._book = book
-        self._book_id = book.id
+        self._book_id = id_of(book)
         self._run_id = run_id
         self._clock = clock
         self._pause = pause

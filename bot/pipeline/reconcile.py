@@ -19,11 +19,21 @@ from bot.settings import Settings
 from bot.sources.base import FieldMissing, ReadSummary, Source
 from storage import ledger
 from storage.database import Database
-from storage.models import Book, Connection, Export, ExportSegment, FieldMapping, Leavers, SegmentState, Stage, Trigger
+from storage.models import (
+    Book,
+    Connection,
+    Export,
+    ExportSegment,
+    FieldMapping,
+    Leavers,
+    SegmentState,
+    Stage,
+    Trigger,
+    id_of,
+)
 from storage.secrets import Keys
 
 ROUNDS = 3  # how often contacts that Omnisend did not try are sent again within one run
-REJECT_ROWS = 5_000  # rejected profiles written in one transaction
 CANCEL_PATIENCE = 5.0  # seconds that a cancelled run still waits for batches to settle
 
 T = TypeVar("T")
@@ -55,8 +65,7 @@ class Job:
 
     @property
     def book_id(self) -> int:
-        assert self.book.id is not None
-        return self.book.id
+        return id_of(self.book)
 
     def left_behind(self) -> list[str]:
         """Attributes that were sent once and are no longer mapped: they stay at Omnisend as they are."""

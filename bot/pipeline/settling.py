@@ -21,7 +21,7 @@ from bot.pipeline.errors import OmnisendAway
 from bot.settings import Settings
 from storage import ledger
 from storage.database import Database
-from storage.models import Batch, BatchKind, BatchState, RejectedBy, Rejection
+from storage.models import Batch, BatchKind, BatchState, RejectedBy, Rejection, id_of
 from storage.secrets import DigestKey
 
 FLUSH_AT = 50  # accepted batches written down together
@@ -48,8 +48,7 @@ class OpenBatch:
 
     @property
     def id(self) -> int:
-        assert self.row.id is not None
-        return self.row.id
+        return id_of(self.row)
 
 
 class StillUnknown(Exception):

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
+from bot.duck import DuckDBConnection, identifier, literal
 from bot.omnisend.contacts import EPOCH, MAX_EMAIL, MAX_PROPERTY_TEXT, STANDARD
 from bot.pipeline import countries
 from bot.pipeline.mapping import Line, Plan
@@ -95,7 +95,7 @@ class Staging:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        connection: DuckDBConnection,
         plan: Plan,
         segments: Sequence[Selected],
         key: DigestKey,
@@ -117,6 +117,7 @@ class Staging:
         self.removal_payload = key.of(
             "\x1f".join([FORMAT, "removed", *sorted(self.properties)]).encode()
         )  # the payload digest of every removal of this run
+        connection.execute("SET preserve_insertion_order = true")  # changes are kept, and go out, in digest order
         self._create_tables()
 
     @property
@@ -350,7 +351,7 @@ class Staging:
         self._con.register("incoming", pa.table({"folded": list(codes), "code": list(codes.values())}))
         self._con.execute("INSERT INTO countries SELECT folded, code FROM incoming")
         self._con.unregister("incoming")
-        names = ", ".join(f"{_text(code)}: {_text(name)}" for code, name in countries.english_names().items())
+        names = ", ".join(f"{literal(code)}: {literal(name)}" for code, name in countries.english_names().items())
         self._con.execute(f"CREATE MACRO english_name(code) AS (MAP {{{names}}})[code]")
 
     def _insert_sql(self) -> str:
@@ -372,12 +373,12 @@ class Staging:
                 SELECT *, CASE WHEN email IS NULL THEN '{Reason.MISSING_EMAIL}'
                                WHEN length(email) > {MAX_EMAIL} OR length(split_part(email, '@', 1)) > 64
                                    THEN '{Reason.EMAIL_TOO_LONG}'
-                               WHEN NOT regexp_matches(email, {_text(EMAIL_PATTERN)}) THEN '{Reason.INVALID_EMAIL}'
+                               WHEN NOT regexp_matches(email, {literal(EMAIL_PATTERN)}) THEN '{Reason.INVALID_EMAIL}'
                           END AS reason
                 FROM (
-                    SELECT row_number() OVER () AS n, {_name(CUSTOMER_ID)} AS customer_id,
+                    SELECT row_number() OVER () AS n, {identifier(CUSTOMER_ID)} AS customer_id,
                            lower({self._value_sql(self._plan.email)}) AS email,
-                           {mask.format(_name(SEGMENTS))} AS mask{raw}
+                           {mask.format(identifier(SEGMENTS))} AS mask{raw}
                     FROM incoming
                 )
             ) {join}
@@ -386,7 +387,7 @@ class Staging:
     def _value_sql(self, line: Line) -> str:
         if line.kind is MappingKind.FIELD:
             return self._field_sql(line.value)
-        pieces = [self._field_sql(text) if is_field else _text(text) for text, is_field in line.parts()]
+        pieces = [self._field_sql(text) if is_field else literal(text) for text, is_field in line.parts()]
         filled = [self._field_sql(name) for name in line.fields]
         joined = "clean(" + " || ".join(f"coalesce({piece}, '')" for piece in pieces or ["''"]) + ")"
         return (
@@ -399,22 +400,22 @@ class Staging:
         """A field's value as clean text, or NULL. Numbers that JSON can't hold are no values."""
         kind = self._types.get(name, "text")
         if kind == "float":
-            return f"CASE WHEN isfinite({_name(name)}) THEN CAST({_name(name)} AS VARCHAR) END"
+            return f"CASE WHEN isfinite({identifier(name)}) THEN CAST({identifier(name)} AS VARCHAR) END"
         if kind == "moment":
-            return f"strftime({_name(name)}, '%Y-%m-%d %H:%M:%S')"
-        return f"clean({_name(name)})" if kind == "text" else f"CAST({_name(name)} AS VARCHAR)"
+            return f"strftime({identifier(name)}, '%Y-%m-%d %H:%M:%S')"
+        return f"clean({identifier(name)})" if kind == "text" else f"CAST({identifier(name)} AS VARCHAR)"
 
     def _canonical_sql(self, table: str, mask: str) -> str:
         """What a payload digest is made of: attributes by name, then the segments that are true, by property."""
-        parts = [_text(FORMAT)]
+        parts = [literal(FORMAT)]
         lines = sorted(enumerate(self._plan.attributes), key=lambda item: item[1].attribute)
         for position, line in lines:
             value = f"{table}.a{position}"
-            there = f"{_RECORD} || {_text(line.attribute)} || {_UNIT} || {value}"
-            empty = f"{_RECORD} || {_text(line.attribute)}" if line.clear else "''"
+            there = f"{_RECORD} || {literal(line.attribute)} || {_UNIT} || {value}"
+            empty = f"{_RECORD} || {literal(line.attribute)}" if line.clear else "''"
             parts.append(f"CASE WHEN {value} IS NOT NULL THEN {there} ELSE {empty} END")
         for position, segment in sorted(enumerate(self._segments), key=lambda item: item[1].property_name):
-            true = f"{_RECORD} || {_text('segment')} || {_UNIT} || {_text(segment.property_name)}"
+            true = f"{_RECORD} || {literal('segment')} || {_UNIT} || {literal(segment.property_name)}"
             parts.append(f"CASE WHEN {_bit(mask, position)} THEN {true} ELSE '' END")
         return " || ".join(parts)
 
@@ -425,7 +426,7 @@ class Staging:
             ',"channels":{"email":{"status":"nonSubscribed","statusChangedAt":"' + EPOCH + '"}},'
             '"sendWelcomeMessage":false}]',
         )
-        parts = [_text(start[0]), "to_json(email)", _text(start[1])]
+        parts = [literal(start[0]), "to_json(email)", literal(start[1])]
         custom: list[str] = []
         for position, line in enumerate(self._plan.attributes):
             value = f"a{position}"
@@ -434,22 +435,22 @@ class Staging:
             elif line.attribute == "country":
                 name = f"to_json(english_name({value}))"
                 both = f"""',"country":' || {name} || ',"countryCode":' || to_json({value})"""
-                blank = _text(',"country":"","countryCode":""') if line.clear else "''"
+                blank = literal(',"country":"","countryCode":""') if line.clear else "''"
                 parts.append(f"CASE WHEN {value} IS NOT NULL THEN {both} ELSE {blank} END")
             else:
                 parts.append(self._member_sql(line.attribute, value, f"to_json({value})", line.clear))
         for position, segment in enumerate(self._segments):
-            name = _text(f',"{segment.property_name}":')
+            name = literal(f',"{segment.property_name}":')
             custom.append(f"{name} || CASE WHEN {_bit('mask', position)} THEN 'true' ELSE 'false' END")
-        custom += [_text(f',"{name}":false') for name in self._dropping]
+        custom += [literal(f',"{name}":false') for name in self._dropping]
         # Every member begins with a comma: cut the first one.
         parts.append(f"""',"customProperties":{{' || substr({" || ".join(custom)}, 2) || '}}}}'""")
         return " || ".join(parts)
 
     @staticmethod
     def _member_sql(name: str, value: str, as_json: str, clear: bool) -> str:
-        blank = _text(f',"{name}":""') if clear else "''"
-        key = _text(f',"{name}":')
+        blank = literal(f',"{name}":""') if clear else "''"
+        key = literal(f',"{name}":')
         return f"CASE WHEN {value} IS NOT NULL THEN {key} || {as_json} ELSE {blank} END"
 
     def _json_sql(self, line: Line, value: str) -> str:
@@ -476,19 +477,11 @@ def _keyed(message: str) -> str:
 
 
 def _email_message(email: str) -> str:
-    return f"{_text('email')} || {_UNIT} || {email}"
+    return f"{literal('email')} || {_UNIT} || {email}"
 
 
 def _bit(mask: str, position: int) -> str:
     return f"(({mask} >> {position}::UHUGEINT) & 1::UHUGEINT) = 1"
-
-
-def _name(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _max_length(line: Line) -> int:

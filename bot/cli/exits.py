@@ -1,0 +1,10 @@
+"""What the exit statuses of `ferry` mean."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    FAILED = 1
+    USAGE = 2
+    GUARD_ASKS = 3  # nothing was sent: look, then run again with --accept-guard
+    CANCELLED = 130
