@@ -13,9 +13,9 @@ import duckdb
 
 from bot.duck import identifier, literal
 
-_LOCAL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_ADDRESS = re.compile(rf"{_LOCAL}(\.{_LOCAL})*@({_LABEL}\.)+[a-z][a-z0-9-]*")
+_LOCAL = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_LABEL = r"[^\W_]([\w-]*[^\W_])?"
+_ADDRESS = re.compile(rf"{_LOCAL}(\.{_LOCAL})*@({_LABEL}\.)+[^\W\d_]([\w-]*[^\W_])")
 COMPARED = ("firstName", "lastName", "address", "city", "state", "postalCode")
 LONGEST = {"address": 1_000}
 USUAL_LONGEST = 255
@@ -33,6 +33,9 @@ class Verdict:
     @property
     def holds(self) -> bool:
         return not self.wrong and self.expected == self.found
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.segment, "expected": self.expected, "found": self.found, "ok": self.holds}
 
 
 def prove(

@@ -1,0 +1,342 @@
+"""`ferry demo`: the main job from a typed `/ferry` to contacts in Omnisend, played through Slack alone.
+
+Two stand-ins and the bot run as processes of their own. An admin connects and agrees, a contributor sets up an export,
+previews and runs it; then the data changes, and a scheduled run sends only the difference. At the end a query over the
+source, not the pipeline, says what should be in Omnisend, and it is compared with what is.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.text import Text
+
+from bot.omnisend.contacts import segment_property
+from bot.sandbox.evolving import EvolvingFolder
+from bot.sandbox.profiles import make_folder
+from bot.sandbox.proof import Verdict, prove, segment_names
+from bot.sandbox.slack.client import Message, Modal, NotSeen, Person, SlackWorld
+from bot.sandbox.workspace import DidNotStart, bot, bot_settings, emulator
+
+PROFILES = 20_000  # made up where no source is given
+TIME_SCALE = 20  # an Omnisend minute lasts three seconds
+BATCH_DELAY = 30  # seconds of Omnisend's time that it takes over a batch, so that there is something to watch
+RATE = "400/3"  # so that 400 requests a minute are these
+WAIT = 90.0  # seconds for a run of the demo to end
+EXPORT, CONNECTION, CHANNEL = "Spring campaign", "Demo shop", "marketing"
+MAPPED = {"email": "Email", "firstName": "First name", "lastName": "Last name", "address": "Address",
+          "city": "City", "state": "State", "postalCode": "Postal code"}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Demo:
+    """What the demo holds on to while it plays."""
+
+    slack: SlackWorld
+    omnisend: dict[str, Any]
+    source: Path
+    data: Path
+    stage: Console
+    mapping: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)  # user id → name
+
+    @property
+    def admin(self) -> Person:
+        return self.slack.person("ada")
+
+    @property
+    def contributor(self) -> Person:
+        return self.slack.person("carl")
+
+    def tell(self, text: str) -> None:
+        self.stage.print(f"\n[bold cyan]▶[/] {text}")
+
+
+async def play(source: Path | None, *, as_json: bool = False) -> int:
+    """Play the demo; exit status 0 if every contact is as the source says, 1 if not."""
+    began = time.monotonic()
+    stage = Console(stderr=as_json, highlight=False, width=100)
+    log_name = ""
+    try:
+        async with _world(source, stage) as demo:
+            log_name = str(demo.data.parent / "bot.log")
+            await _connect(demo)
+            await _set_up(demo)
+            await _preview(demo)
+            first = await _run_by_hand(demo)
+            _change(demo, source)
+            second = await _run_scheduled(demo)
+            verdicts = await _proof(demo)
+    except (NotSeen, DidNotStart, AssertionError) as error:
+        stage.print(f"\n[bold red]The demo did not end well:[/] {error}", markup=True)
+        stage.print(_last_lines(log_name), markup=False)
+        return 1
+    ok = all(verdict.holds for verdict in verdicts) and second["added"] + second["changed"] < first["added"]
+    _conclude(stage, verdicts, ok=ok, seconds=time.monotonic() - began)
+    if as_json:
+        result = {
+            "ok": ok,
+            "runs": [first, second],
+            "segments": [
+                {"name": v.segment, "expected": v.expected, "found": v.found, "ok": v.holds} for v in verdicts
+            ],
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        sys.stdout.write(orjson.dumps(result).decode() + "\n")
+    return 0 if ok else 1
+
+
+@asynccontextmanager
+async def _world(source: Path | None, stage: Console) -> AsyncIterator[Demo]:
+    """Both stand-ins and the bot, in a folder of their own that goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="ferry-demo-") as name:
+        folder = Path(name)
+        tables = folder / "source"
+        if source is None:
+            made = await asyncio.to_thread(make_folder, folder / "made", count=PROFILES)
+            stage.print(f"Made up {PROFILES:,} profiles with the usual dirt: missing, invalid and shared addresses.")
+        await asyncio.to_thread(lambda: EvolvingFolder(source or made, tables).begin())
+        omnisend_options = ("--port", "0", "--time-scale", str(TIME_SCALE), "--batch-delay", str(BATCH_DELAY))
+        async with (
+            emulator("omnisend", *omnisend_options) as omnisend,
+            emulator("slack", "--port", "0") as slack,
+            SlackWorld(slack["url"]) as world,
+        ):
+            settings = bot_settings(folder / "data", tables, slack, omnisend)
+            settings |= {"FERRY_OMNISEND_RATE": RATE, "FERRY_SWEEP_SECONDS": "[0.3, 2]", "FERRY_LOOKUP_GRACE": "5"}
+            with (folder / "bot.log").open("wb") as log:
+                async with bot(settings, log):
+                    await world.connected(seconds=30)
+                    stage.print(
+                        "The bot is connected to a Slack stand-in; Omnisend is a stand-in, too. No account is used."
+                    )
+                    names = {person["id"]: person["name"] for person in (await world.state())["people"]}
+                    yield Demo(world, omnisend, tables, folder / "data", stage, names=names)
+
+
+# --- the story
+
+
+async def _connect(demo: Demo) -> None:
+    demo.tell(f"Ada, an admin, types [bold]/ferry connect[/] in #{CHANNEL}, reads the privacy text and agrees.")
+    ada = demo.admin
+    await ada.command("/ferry connect", channel=CHANNEL)
+    await _modal_with(ada, "Display name")
+    form = await ada.modal()
+    await form.fill(
+        {
+            "Display name": CONNECTION,
+            "Omnisend API key": demo.omnisend["key"],
+            "Who may use it": "Everyone in this workspace",
+            "I agree": True,
+        }
+    )
+    await form.submit()
+    await _modal_with(ada, "Emulated Shop")
+    demo.stage.print("  Omnisend knows the key: the brand is [bold]Emulated Shop[/]. Ada saves.")
+    await (await ada.modal()).submit()
+    screen = await ada.wait_for(lambda one: one.modal is not None and "Display name" not in one.modal_text)
+    _show(demo, "Ada's screen", screen.modal_text)
+    await ada.close(everything=True)
+
+
+async def _set_up(demo: Demo) -> None:
+    names = segment_names(demo.source)
+    demo.tell(f"Carl, a contributor, types [bold]/ferry export[/] and chooses {', '.join(names)}.")
+    carl = demo.contributor
+    await carl.command("/ferry export", channel=CHANNEL)
+    await _modal_with(carl, "Email field")
+    form = await carl.modal()
+    await form.fill({"Name": EXPORT, "Segments": names, "Report to channel": CHANNEL})
+    demo.mapping = _suggested(await _modal_with(carl, "Add the"))
+    await carl.click(_button(await carl.modal(), "Add the"))
+    await _modal_with(carl, "←")
+    await carl.choose("When it runs", "With each refresh of the workspace")
+    demo.stage.print(f"  Mapped as suggested: {', '.join(f'{a} ← {f}' for a, f in demo.mapping.items())}.")
+    await (await carl.modal("New export")).submit()
+    screen = await carl.wait_for(lambda one: one.modal is not None and "is saved" in one.modal_text, 30)
+    _show(demo, "Carl's screen", screen.modal_text)
+    await carl.close(everything=True)
+
+
+async def _preview(demo: Demo) -> None:
+    demo.tell("Before anything is sent, Carl looks at what would be: [bold]/ferry preview[/].")
+    carl = demo.contributor
+    await carl.command(f"/ferry preview {EXPORT}", channel=CHANNEL)
+    screen = await carl.wait_for(lambda one: one.modal is not None and "Would be added" in one.modal_text, WAIT)
+    _show(demo, "Carl's screen", screen.modal_text)
+    await carl.close(everything=True)
+
+
+async def _run_by_hand(demo: Demo) -> dict[str, Any]:
+    demo.tell(f"Carl types [bold]/ferry run {EXPORT}[/]. The channel watches.")
+    await demo.contributor.command(f"/ferry run {EXPORT}", channel=CHANNEL)
+    return await _watch_run(demo)
+
+
+def _change(demo: Demo, source: Path | None) -> None:
+    demo.tell("Some days later the data has changed: some customers joined, some left, some have another first name.")
+    original = source or demo.source.parent / "made"
+    EvolvingFolder(original, demo.source).change(demo.mapping.get("firstName", demo.mapping["email"]))
+
+
+async def _run_scheduled(demo: Demo) -> dict[str, Any]:
+    demo.tell("Ada switches the workspace's refresh on: [bold]/ferry refresh[/].")
+    ada = demo.admin
+    await ada.command("/ferry refresh", channel=CHANNEL)
+    await _modal_with(ada, "The refresh is")
+    form = await ada.modal()
+    await form.fill({"The refresh is": "On"})
+    await form.submit()
+    await _saved_refresh(demo)
+    demo.stage.print(
+        "  The demo does not wait for that hour: it moves the due time to now. The schedule does the rest."
+    )
+    await asyncio.to_thread(_make_due, demo.data)
+    return await _watch_run(demo)
+
+
+async def _saved_refresh(demo: Demo) -> None:
+    """Wait until the refresh is stored: the modal says so or closes."""
+    screen = await demo.admin.wait_for(lambda one: "The refresh is" not in one.modal_text, 30)
+    if screen.modal is not None:
+        await demo.admin.close(everything=True)
+
+
+def _make_due(data: Path) -> None:
+    """Let the refresh be due now, as if its hour had come. The bot reads schedules again every so often."""
+    with sqlite3.connect(data / "ferry.sqlite3", timeout=30) as database:
+        due = datetime.now(UTC).replace(tzinfo=None).isoformat(" ")
+        changed = database.execute("UPDATE schedule SET next_due = ? WHERE export_id IS NULL AND active", (due,))
+        assert changed.rowcount == 1, "the refresh was not saved"
+
+
+# --- watching
+
+
+async def _watch_run(demo: Demo) -> dict[str, Any]:
+    """Show the channel as Carl sees it until the report has followed the live message; the run's counts."""
+    carl, before = demo.contributor, set(demo.seen)
+    with Live(console=demo.stage, transient=True, auto_refresh=False) as live:
+        shown = ""
+        while True:
+
+            def changed(messages: list[Message], shown: str = shown) -> bool:
+                return "\n".join(one.shown for one in _public(messages, before)) != shown
+
+            messages = _public(await carl.wait_for_messages(CHANNEL, changed, WAIT), before)
+            shown = "\n".join(one.shown for one in messages)
+            if len(messages) >= 2:
+                break
+            live.update(_panel(f"#{CHANNEL}", "\n".join(_readable(demo, one) for one in messages)))
+            live.refresh()
+            if not demo.stage.is_terminal and "%" in shown:
+                demo.stage.print("  " + next(line for line in shown.splitlines() if "%" in line), style="dim")
+    for message in messages:
+        demo.seen.add(message.ts)
+        _show(demo, f"#{CHANNEL}", _readable(demo, message))
+    run = await asyncio.to_thread(_last_run, demo.data)
+    assert run["status"] == "done", f"the run ended as {run['status']}"
+    return run
+
+
+def _readable(demo: Demo, message: Message) -> str:
+    """A message as it reads on a screen: names for ids, a count beside what it counts, buttons in a row."""
+    lines = [line for line in message.shown.splitlines() if line not in message.buttons]
+    joined: list[str] = []
+    for line in lines:
+        if joined and re.fullmatch(r"[\d,.]+", line):
+            joined[-1] += f" {line}"
+        else:
+            joined.append(line)
+    text = "\n".join(joined) + ("\n" + "  ".join(f"[ {name} ]" for name in message.buttons) if message.buttons else "")
+    return re.sub(r"<@(\w+)>", lambda found: "@" + demo.names.get(found[1], found[1]), text)
+
+
+def _public(messages: list[Message], before: set[str]) -> list[Message]:
+    """What the bot has posted for everyone since: live messages, reports."""
+    return [one for one in messages if one.ts not in before and not one.ephemeral and one.thread_ts is None]
+
+
+def _last_run(data: Path) -> dict[str, Any]:
+    """The counts of the newest run, for the JSON result."""
+    columns = ("trigger", "status", "profiles", "added", "changed", "removed", "unchanged", "rejected", "in_doubt",
+               "batches", "requests")  # fmt: skip
+    with contextlib.closing(sqlite3.connect(data / "ferry.sqlite3", timeout=30)) as database:
+        row = database.execute(f"SELECT {', '.join(columns)} FROM run ORDER BY id DESC LIMIT 1").fetchone()
+    return dict(zip(columns, row, strict=True))
+
+
+async def _modal_with(person: Person, text: str) -> str:
+    """Wait until the open modal says this; all it says."""
+    return (await person.wait_for(lambda one: one.modal is not None and text in one.modal_text, 30)).modal_text
+
+
+def _button(modal: Modal, beginning: str) -> str:
+    return next(label for label in modal.labels if label.startswith(beginning))
+
+
+def _suggested(text: str) -> dict[str, str]:
+    """The mapping that the form suggests, read off the screen: attribute → field, the email field among them."""
+    line = next(line for line in text.splitlines() if line.startswith("Suggested:"))
+    pairs = dict(pair.split(" ← ") for pair in line.removeprefix("Suggested: ").split(", "))
+    lines = text.splitlines()
+    email = lines[lines.index("Email field") + 2]
+    named = {attribute: pairs[label] for attribute, label in MAPPED.items() if label in pairs}
+    return {"email": email} | named
+
+
+def _show(demo: Demo, title: str, text: str) -> None:
+    demo.stage.print(_panel(title, text))
+
+
+def _panel(title: str, text: str) -> Panel:
+    return Panel(Text(text.replace("*", "")), title=title, title_align="left", border_style="dim", width=100)
+
+
+# --- the end
+
+
+async def _proof(demo: Demo) -> list[Verdict]:
+    demo.tell("Is Omnisend as the source says? A query over the source, not the pipeline, answers.")
+    async with httpx.AsyncClient(timeout=60) as client:
+        lines = (await client.get(f"{demo.omnisend['control']}/contacts")).text.splitlines()
+    contacts = [json.loads(line) for line in lines]
+    return [
+        await asyncio.to_thread(prove, demo.source, name, segment_property(name), demo.mapping, contacts)
+        for name in segment_names(demo.source)
+    ]
+
+
+def _conclude(stage: Console, verdicts: list[Verdict], *, ok: bool, seconds: float) -> None:
+    for verdict in verdicts:
+        sign = "[green]✓[/]" if verdict.holds else "[red]✗[/]"
+        stage.print(f"  {sign} {verdict.segment}: {verdict.found:,} contacts, {verdict.expected:,} expected")
+        for line in verdict.wrong[:5]:
+            stage.print(f"      {line}", markup=False)
+    said = "[bold green]Every contact is as the source says.[/]" if ok else "[bold red]Something differs.[/]"
+    stage.print(f"\n{said} The demo took {seconds:.0f} s.")
+
+
+def _last_lines(path: str, most: int = 20) -> str:
+    """The end of the bot's log, for whoever has to find out."""
+    if not path or not Path(path).exists():
+        return ""
+    return "\n".join(Path(path).read_text(errors="replace").splitlines()[-most:])
