@@ -70,11 +70,15 @@ def serve() -> None:
 def demo(
     source: Annotated[Path | None, typer.Option(help="Folder of tables; without it 20,000 made-up profiles.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
+    assume: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for a switch of the Omnisend stand-in; may be repeated.")
+    ] = None,
 ) -> None:
     """Play the main job through local stand-ins of Slack and Omnisend, and check the result."""
     from bot.sandbox.demo import play
 
-    _run(play(source, as_json=as_json))
+    options = [part for switch in assume or [] for part in ("--assume", switch)]
+    _run(play(source, as_json=as_json, omnisend_options=options))
 
 
 @app.command()

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,13 +69,16 @@ class Demo:
         self.stage.print(f"\n[bold cyan]▶[/] {text}")
 
 
-async def play(source: Path | None, *, as_json: bool = False) -> int:
-    """Play the demo; exit status 0 if every contact is as the source says, 1 if not."""
+async def play(source: Path | None, *, as_json: bool = False, omnisend_options: Sequence[str] = ()) -> int:
+    """Play the demo; exit status 0 if every contact is as the source says, 1 if not.
+
+    `omnisend_options`: more options of the Omnisend stand-in, such as `--assume NAME=VALUE`.
+    """
     began = time.monotonic()
     stage = Console(stderr=as_json, highlight=False, width=100)
     log_name = ""
     try:
-        async with _world(source, stage) as demo:
+        async with _world(source, stage, omnisend_options) as demo:
             log_name = str(demo.data.parent / "bot.log")
             await _connect(demo)
             await _set_up(demo)
@@ -104,7 +107,7 @@ async def play(source: Path | None, *, as_json: bool = False) -> int:
 
 
 @asynccontextmanager
-async def _world(source: Path | None, stage: Console) -> AsyncIterator[Demo]:
+async def _world(source: Path | None, stage: Console, options: Sequence[str]) -> AsyncIterator[Demo]:
     """Both stand-ins and the bot, in a folder of their own that goes at the end."""
     with tempfile.TemporaryDirectory(prefix="ferry-demo-") as name:
         folder = Path(name)
@@ -113,10 +116,12 @@ async def _world(source: Path | None, stage: Console) -> AsyncIterator[Demo]:
             made = await asyncio.to_thread(make_folder, folder / "made", count=PROFILES)
             stage.print(f"Made up {PROFILES:,} profiles with the usual dirt: missing, invalid and shared addresses.")
         await asyncio.to_thread(lambda: EvolvingFolder(source or made, tables).begin())
-        omnisend_options = ("--port", "0", "--time-scale", str(TIME_SCALE), "--batch-delay", str(BATCH_DELAY))
+        usual = () if any("batch-delay" in option for option in options) else ("--batch-delay", str(BATCH_DELAY))
+        manifest = Path(__file__).parents[2] / "manifest.yml"  # beside the package in a checkout
+        scopes = ("--manifest", str(manifest)) if manifest.exists() else ()
         async with (
-            emulator("omnisend", *omnisend_options) as omnisend,
-            emulator("slack", "--port", "0") as slack,
+            emulator("omnisend", "--port", "0", "--time-scale", str(TIME_SCALE), *usual, *options) as omnisend,
+            emulator("slack", "--port", "0", *scopes) as slack,
             SlackWorld(slack["url"]) as world,
         ):
             settings = bot_settings(folder / "data", tables, slack, omnisend)
@@ -205,19 +210,13 @@ async def _run_scheduled(demo: Demo) -> dict[str, Any]:
     form = await ada.modal()
     await form.fill({"The refresh is": "On"})
     await form.submit()
-    await _saved_refresh(demo)
+    _show(demo, "Ada's screen", await _modal_with(ada, "The refresh runs"))
+    await ada.close(everything=True)
     demo.stage.print(
         "  The demo does not wait for that hour: it moves the due time to now. The schedule does the rest."
     )
     await asyncio.to_thread(_make_due, demo.data)
     return await _watch_run(demo)
-
-
-async def _saved_refresh(demo: Demo) -> None:
-    """Wait until the refresh is stored: the modal says so or closes."""
-    screen = await demo.admin.wait_for(lambda one: "The refresh is" not in one.modal_text, 30)
-    if screen.modal is not None:
-        await demo.admin.close(everything=True)
 
 
 def _make_due(data: Path) -> None:
