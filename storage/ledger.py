@@ -165,6 +165,13 @@ async def give_up(session: AsyncSession, batch: Batch) -> None:
     await _close(session, batch, BatchState.IN_DOUBT)
 
 
+async def withdraw(session: AsyncSession, batch: Batch) -> None:
+    """This batch was claimed and never posted. Who is new to Omnisend is forgotten; the others are in every diff."""
+    connection = await session.connection()
+    await connection.exec_driver_sql(f"DELETE FROM ledger WHERE {_IN_RANGE} AND NOT known", _span(batch))
+    await _close(session, batch, BatchState.IN_DOUBT)
+
+
 async def _close(session: AsyncSession, batch: Batch, state: BatchState, rejected: int = 0) -> None:
     connection = await session.connection()
     await connection.exec_driver_sql(

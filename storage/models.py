@@ -355,6 +355,7 @@ class Run(SQLModel, table=True):
     accept_guard: bool = False
     cancel_requested_by: str | None = None
     holder: str | None = None  # the process that executes it
+    beat_at: datetime | None = _moment()  # when that process last wrote here
     attempts: int = 0  # more than one: resumed after a crash
     created_at: datetime = _moment(default=True)
     started_at: datetime | None = _moment()

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -12,9 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.pipeline.errors import AlreadyRunning
 from storage.database import Database
-from storage.lease import is_dead
+from storage.lease import is_dead, this_process
 from storage.models import Export, Run, RunStatus, Trigger, now
 
+SILENCE = timedelta(minutes=2)  # a run's process writes every second; after so long without, it is gone
 LOOK_SECONDS = 5.0  # how often the dispatcher looks for runs that nobody nudged it about
 
 log = structlog.get_logger(__name__)
@@ -60,16 +62,37 @@ async def _who(session: AsyncSession, export: Export, due_at: datetime | None) -
     return {"since": f"{run.started_at or run.created_at:%H:%M}", "by": run.started_by or "the schedule"}
 
 
-async def requeue_interrupted(database: Database) -> list[int]:
-    """Queue again what a process left under way when it ended: it goes on where it stopped."""
+async def requeue_interrupted(database: Database, *, own: Collection[int] | None = None) -> list[int]:
+    """Queue again what was left under way: it goes on where it stopped. The ids of those runs.
+
+    Left under way by a process that has ended, or (`own` given: the runs that this process executes) by this one when
+    even the end of a run could not be written down, since the disk was full.
+    """
+    this = this_process()
+    async with database.read() as reading:
+        running = (await reading.exec(select(Run).where(Run.status == RunStatus.RUNNING))).all()
+    left = {run.id for run in running if _is_left(run, this, own)}
+    if not left:
+        return []
     async with database.write() as session:
-        running = (await session.exec(select(Run).where(Run.status == RunStatus.RUNNING))).all()
-        left = [run for run in running if run.holder is None or is_dead(run.holder)]
-        for run in left:
+        found = (await session.exec(select(Run).where(Run.status == RunStatus.RUNNING))).all()
+        left_runs = [run for run in found if run.id in left and _is_left(run, this, own)]
+        for run in left_runs:
             run.status, run.holder = RunStatus.QUEUED, None
             session.add(run)
             log.warning("a run was interrupted and is queued again", run=run.id, export=run.export_id)
-        return [run.id for run in left if run.id is not None]
+        return [run.id for run in left_runs if run.id is not None]
+
+
+def _is_left(run: Run, this: str, own: Collection[int] | None) -> bool:
+    if run.holder == this:
+        return own is not None and run.id not in own
+    return run.holder is None or is_dead(run.holder) or _is_silent(run)
+
+
+def _is_silent(run: Run) -> bool:
+    """Of a process on another machine (or in a container that is gone) only its silence tells that it has ended."""
+    return run.beat_at is not None and now() - run.beat_at > SILENCE
 
 
 class Executes(Protocol):
@@ -88,8 +111,7 @@ class Dispatcher:
         self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Queue what a crash interrupted, then execute whatever is queued until `stop`."""
-        await requeue_interrupted(self._database)
+        """Execute whatever is queued, what a crash interrupted included, until `stop`."""
         self._loop = asyncio.create_task(self._dispatch(), name="dispatcher")
 
     def nudge(self) -> None:
@@ -115,6 +137,7 @@ class Dispatcher:
                     await self._nudged.wait()
 
     async def _start_queued(self) -> None:
+        await requeue_interrupted(self._database, own=self._tasks)
         async with self._database.read() as session:
             statement = select(Run.id).where(Run.status == RunStatus.QUEUED).order_by(col(Run.id))
             queued = [run_id for run_id in (await session.exec(statement)).all() if run_id is not None]
@@ -138,7 +161,7 @@ async def claim_run(database: Database, run_id: int, holder: str) -> Run | None:
         run = await session.get(Run, run_id)
         if run is None or run.status is not RunStatus.QUEUED:
             return None
-        run.status, run.holder = RunStatus.RUNNING, holder
+        run.status, run.holder, run.beat_at = RunStatus.RUNNING, holder, now()
         run.attempts += 1
         run.started_at = run.started_at or now()
         session.add(run)

@@ -36,6 +36,7 @@ class Recorder:
             run = await session.get_one(Run, self._run_id)
             for name, value in values.items():
                 setattr(run, name, value)
+            run.beat_at = now()
             session.add(run)
             return run
 

@@ -255,6 +255,7 @@ def upgrade() -> None:
         sa.Column("accept_guard", sa.Boolean(), nullable=False),
         sa.Column("cancel_requested_by", sa.String(), nullable=True),
         sa.Column("holder", sa.String(), nullable=True),
+        sa.Column("beat_at", sa.DateTime(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("started_at", sa.DateTime(), nullable=True),
