@@ -5,10 +5,12 @@ The holder renews it while it works. It can be taken over when it was released, 
 a restart: exactly after a clean release, as a full window after a crash.
 """
 
+import os
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -16,13 +18,14 @@ from storage.database import Database
 from storage.models import Lease, now
 
 RENEW_SECONDS = 5.0
+_START_TICKS = 19  # field of /proc/PID/stat, counted after the program's name (proc(5): starttime)
 EXPIRY_SECONDS = 30.0  # six missed renewals
 
 
 def this_process() -> str:
     """A name for this process that no other one, before or after it, will have."""
-    process = psutil.Process()
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
 
 
 def is_dead(holder: str) -> bool:
@@ -31,9 +34,21 @@ def is_dead(holder: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+        return _started(int(pid)) != started
     except psutil.NoSuchProcess:
         return True
+
+
+def _started(pid: int) -> str:
+    """When a process began, told apart from any other with its id. Raises `psutil.NoSuchProcess`.
+
+    On Linux in ticks since the machine started: the time of day, which psutil gives, moves when the clock is set.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[_START_TICKS]
+    except (OSError, IndexError):
+        return f"{psutil.Process(pid).create_time():.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -534,3 +534,18 @@ class AuditEntry(SQLModel, table=True):
     action: str
     subject: str
     facts: dict[str, Any] = _json(dict)
+
+
+# --- what is heard of refreshes
+
+
+class RefreshHook(SQLModel, table=True):
+    """The workspace's webhook, called when Customer Insights has refreshed. The token itself is nowhere kept."""
+
+    __tablename__ = "refresh_hook"
+
+    team_id: str = Field(primary_key=True)
+    digest: bytes = Field(sa_type=LargeBinary)  # SHA-256 of the token
+    created_by: str = ""
+    created_at: datetime = _moment(default=True)  # of this token
+    refreshed_at: datetime | None = _moment()  # when the latest refresh was reported, by its first call

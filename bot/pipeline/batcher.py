@@ -35,20 +35,25 @@ BRAKE_SECONDS = (1.0, 60.0)  # shortest and longest pause of all posts while Omn
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Job:
-    """A batch on its way: claimed, not yet taken by Omnisend. `items` are kept until it is, to be posted again."""
-
-    batch: OpenBatch
-    items: Sequence[bytes]
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A batch before its claim."""
+    """A batch before its claim. `new`: the contacts of it that are added and not changed."""
 
     claim: Claim
     items: Sequence[bytes]
+    new: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch on its way: claimed, not yet taken by Omnisend. Kept whole until it is, to be posted again."""
+
+    batch: OpenBatch
+    prepared: Prepared
+
+    @property
+    def items(self) -> Sequence[bytes]:
+        return self.prepared.items
 
 
 class Batcher:
@@ -127,11 +132,11 @@ class Batcher:
             ids = await ledger.claim(session, self._book, self._run_id, claims)
         self.batches += len(ids)
         return [
-            Job(self._open_batch(batch_id, prepared.claim), prepared.items)
-            for batch_id, prepared in zip(ids, group, strict=True)
+            Job(self._open_batch(batch_id, prepared), prepared) for batch_id, prepared in zip(ids, group, strict=True)
         ]
 
-    def _open_batch(self, batch_id: int, claim: Claim) -> OpenBatch:
+    def _open_batch(self, batch_id: int, prepared: Prepared) -> OpenBatch:
+        claim = prepared.claim
         row = Batch(
             id=batch_id,
             team_id=self._book.team_id,
@@ -144,8 +149,7 @@ class Batcher:
             last_digest=claim.entries[-1].digest,
             claimed_at=now(),
         )
-        new = frozenset(entry.digest for entry in claim.entries if not entry.known)
-        return OpenBatch(row, {entry.digest: entry.payload for entry in claim.entries}, new)
+        return OpenBatch(row, {entry.digest: entry.payload for entry in claim.entries}, prepared.new)
 
     # --- submit
 
@@ -161,26 +165,26 @@ class Batcher:
         if not job.batch.takes_room:
             await self._settler.make_room(job.batch)
         body = batch_body(job.items)
+        posted = False  # perhaps
         while True:
             await self._brake.wait()
+            if self._stopping:
+                return await (self._settler.give_up(job.batch) if posted else self._withhold(job))
             try:
                 omnisend_id = await self._client.create_batch(body)
             except FateUnknown as error:
                 log.warning("the answer to a batch was lost", batch=job.batch.id, outcome=error.outcome)
+                posted = True
                 self._brake.failed(error)
                 try:
                     found = await self._settler.look_for(job.batch, self._settings.lookup_grace)
                 except StillUnknown:
                     return None
                 if found is None:
-                    if self._stopping:
-                        return await self._withhold(job)
                     continue  # it surely never arrived
                 omnisend_id = found
             except Unavailable as error:
                 self._brake.failed(error)
-                if self._stopping:
-                    return await self._withhold(job)
                 continue
             except TooLarge:
                 return await self._halve(job)
@@ -191,13 +195,9 @@ class Batcher:
         """Omnisend found the batch too large: claim and post its two halves instead."""
         if len(job.items) < 2:
             raise TooLarge(call="POST /batches")
-        async with self._database.read() as session:
-            sealed = await ledger.sealed_emails(session, self._book_id, list(job.batch.payloads))
-        middle = len(job.items) // 2
-        new = job.batch.new
-        entries = [Entry(d, p, sealed.get(d, b""), d not in new) for d, p in job.batch.payloads.items()]
+        claim, middle = job.prepared.claim, len(job.items) // 2
         halves = [
-            Prepared(Claim(job.batch.row.kind, entries[part]), job.items[part])
+            Prepared(Claim(claim.kind, claim.entries[part]), job.items[part], job.prepared.new)
             for part in (slice(None, middle), slice(middle, None))
         ]
         smaller = await self._claim(halves)
@@ -223,14 +223,16 @@ class Batcher:
 
     async def _prepared_upserts(self, changes: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[list[Prepared]]:
         async for batch in changes:
-            yield [Prepared(Claim(BatchKind.UPSERT, entries), items) for entries, items in self._upsert_parts(batch)]
+            yield list(self._upsert_parts(batch))
 
-    def _upsert_parts(self, batch: pa.RecordBatch) -> Iterator[tuple[list[Entry], list[bytes]]]:
+    def _upsert_parts(self, batch: pa.RecordBatch) -> Iterator[Prepared]:
         """Cut a record batch into Omnisend's batches; seal the emails of contacts that are new to the ledger."""
         digests = batch.column("digest").to_pylist()
         payloads = batch.column("payload").to_pylist()
         known = batch.column("known").to_pylist()
         emails = batch.column("email").to_pylist()
+        ops = batch.column("op").to_pylist()
+        new = frozenset(digest for digest, op in zip(digests, ops, strict=True) if op == "added")
         bodies = [body.encode() for body in batch.column("body").to_pylist()]
         seal, book_id = self._seal.seal, self._book_id
         entries = [
@@ -238,7 +240,8 @@ class Batcher:
             for digest, payload, old, email in zip(digests, payloads, known, emails, strict=True)
         ]
         for part in pack([len(body) for body in bodies]):
-            yield entries[part.start : part.stop], bodies[part.start : part.stop]
+            claim = Claim(BatchKind.UPSERT, entries[part.start : part.stop])
+            yield Prepared(claim, bodies[part.start : part.stop], new)
 
     async def _prepared_removals(
         self, leavers: AsyncIterator[pa.RecordBatch], properties: Sequence[str], payload: bytes

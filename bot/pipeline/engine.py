@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import structlog
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot import duck
 from bot.omnisend.models import Brand
@@ -17,7 +18,6 @@ from bot.pipeline.brand import Brands
 from bot.pipeline.errors import GuardStopped as StoppedByGuard
 from bot.pipeline.errors import (
     NoConnection,
-    NoConsent,
     NoKey,
     NoSegments,
     RunCancelled,
@@ -45,7 +45,6 @@ from storage.models import (
     Book,
     Connection,
     ConnectionState,
-    Consent,
     Export,
     ExportSegment,
     FieldMapping,
@@ -54,8 +53,12 @@ from storage.models import (
     SegmentState,
     Stage,
     Trigger,
+    id_of,
 )
 from storage.secrets import Keys
+
+ConsentObstacle = Callable[[AsyncSession, Connection], Awaitable[FerryError | None]]
+"""What is wrong with a connection's consent, if anything."""
 
 log = structlog.get_logger(__name__)
 
@@ -71,12 +74,15 @@ class Engine:
         sources: Mapping[str, Source],
         spill: duck.SpillFolders,
         *,
+        consent_obstacle: ConsentObstacle,
         transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
+        """`consent_obstacle` is asked again when a run really begins: it may have waited for long."""
         self._database = database
         self._keys = keys
         self._settings = settings
         self._sources = dict(sources)
+        self._consent_obstacle = consent_obstacle
         self._spill = spill
         self._brands = Brands(database, settings, transport=transport)
 
@@ -144,13 +150,13 @@ class Engine:
         hours = self._settings.run_hours
         try:
             async with asyncio.timeout(hours * 3600) as limit:
-                return await self._reconcile(job, run.id, run.attempts, recorder)
+                return await self._reconcile(job, run, recorder)
         except TimeoutError:
             if limit.expired():
                 raise RunTooLong(hours=f"{hours:g}") from None
             raise
 
-    async def _reconcile(self, job: Job, run_id: int, attempts: int, recorder: Recorder) -> Run:
+    async def _reconcile(self, job: Job, run: Run, recorder: Recorder) -> Run:
         """The steps of a run, in order."""
         progress = _Progress()
         async with AsyncExitStack() as stack:
@@ -170,14 +176,14 @@ class Engine:
             progress.stage = Stage.COMPARING
             difference = await reconciliation.compare(summary, access.client)
             progress.total = difference.comparison.to_send
-            await reconciliation.keep_rejects(run_id)
-            _record_difference(recorder, job, difference, resumed=attempts > 1)
+            await reconciliation.keep_rejects(id_of(run))
+            _record_difference(recorder, job, difference, resumed=run.attempts > 1 and not run.findings)
             if difference.findings and not job.accept_guard:
                 recorder.set(findings=[finding.as_dict() for finding in difference.findings])
                 return await recorder.finished(job.export, RunStatus.ASKING, rejects=False)
 
             await self._note_attributes(job)
-            outcome = await reconciliation.send(access.client, difference, run_id, progress.enter)
+            outcome = await reconciliation.send(access.client, difference, id_of(run), progress.enter)
             report = await self._at_omnisend(job, access.client, difference)
             _record_outcome(recorder, job, difference, outcome, report, access.client.requests)
             if reconciliation.cancelled:
@@ -228,10 +234,11 @@ class Engine:
                 stored = await session.get(ExportSegment, segment.id)
                 if stored is None:
                     continue
-                if stored.state is SegmentState.SELECTED:
+                # People may have chosen otherwise while it ran: only what held before and holds now is settled.
+                if segment.state is stored.state is SegmentState.SELECTED:
                     stored.last_members = difference.summary.members.get(segment.name, 0)
                     session.add(stored)
-                elif settled:
+                elif segment.state is stored.state is SegmentState.DROPPING and settled:
                     await session.delete(stored)
 
     async def _failed(self, recorder: Recorder, export: Export, error: FerryError) -> Run:
@@ -319,11 +326,8 @@ class Engine:
                 raise NoConnection(export=export.name)
             if connection.state is not ConnectionState.ACTIVE or connection.api_key is None:
                 raise NoKey(connection=connection.name)
-            consents = select(Consent).where(
-                Consent.connection_id == connection.id, col(Consent.withdrawn_at).is_(None)
-            )
-            if (await session.exec(consents)).first() is None:
-                raise NoConsent(connection=connection.name)
+            if (obstacle := await self._consent_obstacle(session, connection)) is not None:
+                raise obstacle
             segments = select(ExportSegment).where(ExportSegment.export_id == export.id).order_by(col(ExportSegment.id))
             lines = select(FieldMapping).where(FieldMapping.export_id == export.id).order_by(col(FieldMapping.position))
             mapping = list((await session.exec(lines)).all())

@@ -30,13 +30,6 @@ class NoKey(RunError):
     remedy = mark("An admin can connect it again with /ferry connect.")
 
 
-class NoConsent(RunError):
-    code = "no-consent"
-    what = mark("The connection *{connection}* has no valid consent.")
-    consequence = mark("No personal data was sent.")
-    remedy = mark("An admin has to agree to the privacy text of the connection first.")
-
-
 class NoSegments(RunError):
     code = "no-segments"
     what = mark("*{export}* has no segments.")

@@ -248,10 +248,15 @@ class Reconciliation:
         }
 
     async def keep_rejects(self, run_id: int) -> None:
-        """Write down the profiles that staging found unfit, with sealed emails, in place of the last run's."""
+        """Write down the profiles that staging found unfit, with sealed emails, in place of the last run's.
+
+        Of Omnisend's refusals those stay that keep a contact from being sent.
+        """
         job = self._job
+        outdated = await self._staging.do(Staging.outdated_refusals)
         async with self._database.write() as session:
             await ledger.forget_source_rejections(session, job.book_id)
+            await ledger.forget_rejections(session, job.book_id, outdated)
         async for batch in self._staging.stream(Staging.rejects):
             columns = (batch.column(name).to_pylist() for name in ("customer_id", "email", "reason"))
             rows = [
@@ -289,7 +294,7 @@ class Reconciliation:
                 await self._remove(batcher, None, comparison.removed)
                 on_stage(Stage.SETTLING)
                 await self._settle(settler, batcher)
-        await self._name_rejections(settler.tally)
+        await self._name_rejections()
         in_doubt = settler.open_contacts + len(settler.tally.again) + comparison.held
         return Outcome(settler.tally, in_doubt, batcher.unsent, batcher.batches)
 
@@ -319,10 +324,11 @@ class Reconciliation:
             remove = batcher.patch_removals if count <= PATCH_REMOVALS else batcher.remove
             await remove(leavers, self._properties, self._removal_payload)
 
-    async def _name_rejections(self, tally: Tally) -> None:
-        if tally.rejected:
-            async with self._database.read() as session:
-                digests = await ledger.nameless_rejections(session, self._job.book_id)
+    async def _name_rejections(self) -> None:
+        """Say whose rejections these are: this run's, and those that the drain found."""
+        async with self._database.read() as session:
+            digests = await ledger.nameless_rejections(session, self._job.book_id)
+        if digests:
             customers = await self._staging.do(Staging.customers, digests)
             async with self._database.write() as session:
                 await ledger.name_rejections(session, self._job.book_id, customers)

@@ -111,7 +111,9 @@ class Settler:
         self._pause = pause
         self._shortest, self._longest = settings.sweep_seconds
         self._outage = settings.outage_patience
-        self._room = asyncio.Semaphore(settings.open_batches)
+        self._patience = settings.settle_patience
+        self._room = settings.open_batches  # how many more may be under way
+        self._crowded = 0  # senders that wait for room
         self._open: dict[str, OpenBatch] = {}  # by Omnisend's id
         self._lost: list[Lost] = []
         self._undecided: list[OpenBatch] = []  # lost, and nobody waits for them any more
@@ -127,10 +129,16 @@ class Settler:
     # --- what the senders tell
 
     async def make_room(self, batch: OpenBatch) -> None:
-        """Wait until another batch may be under way."""
-        if self._room.locked():
-            self._wake.set()
-        await self._room.acquire()
+        """Wait until another batch may be under way, or until nobody waits any more (`hasten`)."""
+        self._crowded += 1
+        try:
+            while self._room <= 0 and self._deadline is None:
+                self._wake.set()
+                self._moved.clear()
+                await self._moved.wait()
+        finally:
+            self._crowded -= 1
+        self._room -= 1
         batch.takes_room = True
 
     async def watch(self, batch: OpenBatch, omnisend_id: str) -> None:
@@ -149,6 +157,12 @@ class Settler:
     async def discard(self, batch: OpenBatch) -> None:
         """A claimed batch that was never posted, or went out as others: nothing will be heard of it."""
         async with self._database.write() as session:
+            await ledger.withdraw(session, batch.row)
+        self._close(batch)
+
+    async def give_up(self, batch: OpenBatch) -> None:
+        """A batch that was posted and did not turn up: its contacts are in doubt."""
+        async with self._database.write() as session:
             await ledger.give_up(session, batch.row)
         self._close(batch)
 
@@ -164,13 +178,14 @@ class Settler:
     async def look_for(self, batch: OpenBatch, grace: float) -> str | None:
         """Find a batch whose answer was lost: Omnisend's id for it, or None if it did not turn up within `grace`.
 
-        Raises `StillUnknown` if `hasten` ended the wait; the batch then stays open.
+        Raises `StillUnknown` if Omnisend can't say within the settings' patience (it echoes no items of a batch that
+        it has not begun), or if `hasten` ended the wait; the batch then stays open.
         """
         lost = Lost(batch, self._clock() + grace, asyncio.get_running_loop().create_future())
         self._lost.append(lost)
         self._wake.set()
         try:
-            async with asyncio.timeout(self._remaining()):
+            async with asyncio.timeout(self._at_most(grace + self._patience)):
                 return await lost.verdict
         except TimeoutError:
             self._undecided.append(batch)
@@ -196,8 +211,7 @@ class Settler:
         try:
             while self._open or self._lost:
                 self._moved.clear()
-                remaining = self._remaining()
-                async with asyncio.timeout(patience if remaining is None else min(patience, remaining)):
+                async with asyncio.timeout(self._at_most(patience)):
                     await self._moved.wait()
         except TimeoutError:
             return False
@@ -214,8 +228,9 @@ class Settler:
         self._moved.set()
         self._wake.set()
 
-    def _remaining(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+    def _at_most(self, seconds: float) -> float:
+        """So long, or as long as anybody may still wait."""
+        return seconds if self._deadline is None else min(seconds, max(0.0, self._deadline - self._clock()))
 
     async def close(self) -> None:
         """Write down what is known. The batches still open stay so, for a later run to find out."""
@@ -254,7 +269,7 @@ class Settler:
         """Pause before the next sweep: for long while nobody waits, hardly at all while senders wait for room."""
         spacing = self._shortest * SPACING
         await self._pause(spacing)
-        if not self._room.locked():
+        if not self._crowded:
             limit = self._shortest if self._hurry or self._lost else seconds
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limit - spacing):
@@ -266,6 +281,8 @@ class Settler:
         started = self._clock()
         waiting = dict(self._open)
         lost = list(self._lost)
+        if not waiting and not lost:  # whoever waited went on meanwhile
+            return 0
         candidates: list[BatchInfo] = []
         settled, whole = 0, True
         async for page in self._client.batches(self._since()):
@@ -370,7 +387,7 @@ class Settler:
             self._open.pop(batch.row.omnisend_id, None)
         if batch.takes_room:
             batch.takes_room = False
-            self._room.release()
+            self._room += 1
         self.tally.confirm(batch, done)
         self.tally.rejected += rejected
         self._moved.set()
@@ -464,7 +481,7 @@ async def drain(settler: Settler, brand_id: str, database: Database, settings: S
         recoveries = []
         for batch in batches:
             if batch.row.omnisend_id is None:
-                recoveries.append(asyncio.create_task(_recover(settler, database, batch, grace)))
+                recoveries.append(asyncio.create_task(_recover(settler, batch, grace)))
             else:
                 await settler.watch(batch, batch.row.omnisend_id)
         await asyncio.sleep(0)  # let the recoveries register
@@ -478,14 +495,16 @@ async def drain(settler: Settler, brand_id: str, database: Database, settings: S
     return remaining
 
 
-async def _recover(settler: Settler, database: Database, batch: OpenBatch, grace: float) -> None:
+async def _recover(settler: Settler, batch: OpenBatch, grace: float) -> None:
     """Find out whether a batch that was claimed before a crash ever arrived."""
-    omnisend_id = await settler.look_for(batch, grace)
+    try:
+        omnisend_id = await settler.look_for(batch, grace)
+    except StillUnknown:
+        return
     if omnisend_id is not None:
         await settler.watch(batch, omnisend_id)
     else:
-        async with database.write() as session:
-            await ledger.give_up(session, batch.row)
+        await settler.give_up(batch)
 
 
 def _end_wait(lost: Lost) -> None:

@@ -1,0 +1,153 @@
+"""The composition root: settings in, running bot out. Nothing else builds objects."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.duck import SpillFolders
+from bot.pipeline.engine import Engine
+from bot.pipeline.queue import Dispatcher
+from bot.pipeline.schedule import Scheduler
+from bot.services.context import Services
+from bot.services.readiness import consent_obstacle, find_obstacle
+from bot.settings import Settings
+from bot.slack.errors import SlackAway
+from bot.slack.face import Face, slack_client
+from bot.slack.pacing import Pace
+from bot.slack.sockets import Sockets, await_slack, check_tokens
+from bot.sources.base import Source
+from bot.sources.tables import TablesSource
+from storage.database import Database
+from storage.errors import FerryError, mark
+from storage.secrets import open_keys
+
+log = structlog.get_logger(__name__)
+
+SPILL = "spill"  # folder in the data folder that staging may spill into
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything of a process, put together. `dispatcher` and `scheduler` are not started: `serve` does that."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    dispatcher: Dispatcher
+    scheduler: Scheduler
+    services: Services
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[App]:
+    """Open what is stored and put the parts together; close everything at the end.
+
+    Raises a `StorageError` if the database or the keys can't be used.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database(settings.resolved_database_url)
+        stack.push_async_callback(database.close)
+        await database.open()
+        keys = await open_keys(database, [key.get_secret_value() for key in settings.secret_keys], settings.data_dir)
+        spill = SpillFolders(settings.data_dir / SPILL)
+        spill.sweep()
+        sources = open_sources(settings)
+        for source in sources.values():
+            stack.push_async_callback(source.close)
+        engine = Engine(database, keys, settings, sources, spill, consent_obstacle=consent_obstacle)
+        dispatcher = Dispatcher(database, engine)
+        scheduler = Scheduler(database, obstacle=find_obstacle, nudge=dispatcher.nudge)
+        services = Services.compose(database, keys, settings, engine, nudge=dispatcher.nudge, reload=scheduler.reload)
+        yield App(settings, database, engine, dispatcher, scheduler, services)
+
+
+def open_sources(settings: Settings) -> dict[str, Source]:
+    """The sources that the settings name, by kind."""
+    if not settings.source:
+        return {}
+    source = TablesSource(Path(settings.source))
+    return {source.kind: source}
+
+
+# --- the bot in Slack
+
+
+class TokensMissing(FerryError):
+    code = "slack-tokens-missing"
+    what = mark("There is no {missing}, so the bot can't talk to Slack.")
+    consequence = mark("Nothing was started.")
+    remedy = mark(
+        "Set SLACK_BOT_TOKEN (xoxb-…) and SLACK_APP_TOKEN (xapp-…), or try everything without a Slack account: "
+        "make sandbox."
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings, pace: Pace | None = None) -> AsyncIterator[App]:
+    """The whole bot at work: Slack over Socket Mode, schedules, and the exports themselves.
+
+    Raises `TokensMissing` or `TokenRefused`; waits for a Slack that is away, while schedules and exports go on.
+    """
+    bot_token, app_token = _tokens(settings)
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(build(settings))
+        client, http = await stack.enter_async_context(slack_client(bot_token, settings.slack_url))
+        with contextlib.suppress(SlackAway):
+            await check_tokens(client, app_token)
+
+        await app.dispatcher.start()
+        stack.push_async_callback(app.dispatcher.stop)
+        await app.scheduler.start()
+        stack.push_async_callback(app.scheduler.stop)
+        face = Face(app.services, client, http, pace)
+        face.start()
+        stack.push_async_callback(face.stop)
+        sockets = Sockets(face.bolt, app_token)
+        stack.push_async_callback(sockets.close)
+        listening = asyncio.create_task(_listen(sockets, client, app_token), name="listening")
+        stack.push_async_callback(_end, listening)
+        yield app
+
+
+async def serve(settings: Settings) -> None:
+    """Run the bot until SIGINT or SIGTERM, then stop it cleanly."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    async with running(settings):
+        log.info("the bot is running")
+        await stop.wait()
+        log.info("the bot is stopping")
+
+
+async def _listen(sockets: Sockets, client: AsyncWebClient, app_token: str) -> None:
+    """Connect as soon as Slack is there. Tokens refused only then are an error in the log: exports go on."""
+    try:
+        await await_slack(client, app_token)
+        await sockets.connect()
+    except FerryError as error:
+        log.error("not connected to Slack", code=error.code, error=str(error))
+    else:
+        log.info("connected to Slack")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _tokens(settings: Settings) -> tuple[str, str]:
+    tokens = {"bot token": settings.slack_bot_token, "app-level token": settings.slack_app_token}
+    missing = [name for name, token in tokens.items() if not token.get_secret_value()]
+    if missing:
+        raise TokensMissing(missing=" and no ".join(missing))
+    return settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
