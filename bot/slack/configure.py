@@ -1,0 +1,417 @@
+"""The flow of setting up an export: form, mapping row by row, options, saving. Saving never runs anything."""
+
+import re
+from zoneinfo import available_timezones
+
+from bot.services.actor import Actor
+from bot.services.errors import FieldError
+from bot.services.exports import ExportDraft
+from bot.services.overview import ExportView, line_of
+from bot.services.schedules import ScheduleDraft
+from bot.slack.desk import Desk
+from bot.slack.drafts import Draft, Drafts
+from bot.slack.ids import Action, Field, Modal
+from bot.slack.router import Router
+from bot.slack.views import common, kit
+from bot.slack.views import configure as views
+from bot.slack.views.configure import AttributeForm, OptionsForm, Row, SegmentChoice
+from bot.slack.views.kit import Json
+from bot.slack.views.schedule import Recurrence
+from bot.slack.views.words import CUSTOM, explained
+from bot.slack.visit import Reply, Visit
+from storage.errors import FerryError
+from storage.models import ConnectionState, FieldMapping, Leavers, MappingKind, When
+
+FIELDS = {
+    "name": Field.NAME,
+    "connection_id": Field.CONNECTION,
+    "segments": Field.SEGMENTS,
+    "schedule": Field.TIMES,
+    "times": Field.TIMES,
+    "weekdays": Field.TIMES,
+    "zone": Field.TIMES,
+}
+"""Where an error of a draft's field stands in the form."""
+
+_PROPERTY = re.compile(r"\w{1,128}", re.ASCII)
+_SHARES = ("fall", "removals", "rejects")  # limits that people give as percent
+
+
+class Configuring:
+    def __init__(self, desk: Desk, router: Router) -> None:
+        self._desk = desk
+        self._services = desk.services
+        self._drafts = Drafts()
+        self._zones = sorted(available_timezones())
+        router.click(Action.EXPORT, self.new)
+        router.click(Action.EDIT_EXPORT, self.edit)
+        router.click(Action.DUPLICATE_EXPORT, self.duplicate)
+        router.submit(Modal.DUPLICATE, self._duplicated)
+        router.choice(Field.CONNECTION, self._connection_chosen)
+        router.choice(Field.SEGMENTS, self._segments_chosen)
+        router.choice(Field.WHEN, self._when_chosen)
+        router.click(Action.ADD_ATTRIBUTE, self._add_attribute)
+        router.click(Action.ADD_SUGGESTED, self._add_suggested)
+        router.choice(Action.ROW, self._row_menu)
+        router.choice(Field.ATTRIBUTE, self._attribute_chosen)
+        router.submit(Modal.ATTRIBUTE, self._attribute_submitted)
+        router.click(Action.OPTIONS, self._open_options)
+        router.submit(Modal.OPTIONS, self._options_submitted)
+        router.offer(Field.SEGMENTS, self._offer_segments)
+        router.offer(Field.EMAIL, self._offer_fields)
+        router.offer(Field.SOURCE_FIELD, self._offer_fields)
+        router.offer(Field.ZONE, self._offer_zones)
+        router.submit(Modal.EXPORT, self._submitted)
+
+    # --- opening
+
+    async def new(self, visit: Visit, name: str = "") -> None:
+        """A new export; the button may carry the connection, a command the name."""
+        await visit.open(visit.t.gettext("New export"))
+        actor = await visit.actor()
+        wanted = int(visit.value) if visit.value.isdigit() else None
+        draft = await self._begin(visit, actor, name=name, channel=_channel_here(visit))
+        if draft is not None:
+            known = [number for number, _ in draft.connections]
+            draft.connection_id = wanted if wanted in known else (known[0] if len(known) == 1 else None)
+            await self._load_source(visit, actor, draft)
+            await visit.show(views.export_form(visit.t, draft.form()))
+
+    async def edit(self, visit: Visit) -> None:
+        await visit.open(visit.t.gettext("Edit export"))
+        actor = await visit.actor()
+        view = await self._services.exports.get(actor, int(visit.value))
+        if not view.may_edit:
+            text = visit.t.gettext(
+                "You can see *{name}* and its runs, but not change it: its connection is not shared with you."
+            )
+            said = text.format(name=kit.safe(view.export.name))
+            await visit.show(common.notice(visit.t, visit.t.gettext("Edit export"), said))
+            return
+        draft = await self._begin(visit, actor, export_id=view.export.id)
+        if draft is not None:
+            _take_over(draft, view)
+            await self._load_source(visit, actor, draft)
+            await visit.show(views.export_form(visit.t, draft.form()))
+
+    async def _begin(self, visit: Visit, actor: Actor, **values: object) -> Draft | None:
+        """A draft; none (and a word about whom to ask) without a connection that may be used."""
+        usable = [
+            (each.id or 0, each.name)
+            for each in await self._services.connections.visible(actor)
+            if each.state is ConnectionState.ACTIVE
+        ]
+        if not usable:
+            admins = await self._services.people.admins(visit.team_id)
+            await visit.show(views.no_connection(visit.t, is_admin=actor.is_admin, admins=admins))
+            return None
+        refresh = await self._services.schedules.refresh(visit.team_id)
+        return self._drafts.begin(
+            visit.user_id,
+            connections=usable,
+            recurrence=Recurrence(zone=actor.zone),
+            refresh_active=refresh is not None and refresh.active,
+            **values,
+        )
+
+    async def _load_source(self, visit: Visit, actor: Actor, draft: Draft) -> None:
+        """What the chosen connection's source offers; a source that fails says so in the form."""
+        if draft.connection_id is None:
+            return
+        exports = self._services.exports
+        draft.warnings = []
+        try:
+            draft.offered = await exports.choices(actor, draft.connection_id)
+            draft.samples = await exports.samples(actor, draft.connection_id, draft.field_names)
+        except FerryError as error:
+            draft.offered = None
+            draft.warnings = [error.explain(visit.t.gettext)]
+            return
+        if not draft.email:
+            draft.email = draft.offered.suggestions.get("email", "")
+        await self._look_at_segments(visit, actor, draft)
+
+    # --- choices within the form
+
+    async def _connection_chosen(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        before = draft.connection_id
+        draft.remember(visit.form)
+        if draft.connection_id != before:
+            draft.email = ""
+        await self._load_source(visit, await visit.actor(), draft)
+        draft.segments = [name for name in draft.segments if not draft.offered or name in draft.segment_names]
+        draft.generation += 1  # so that new suggestions show
+        await visit.show(views.export_form(visit.t, draft.form()))
+
+    async def _segments_chosen(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        draft.remember(visit.form)
+        before = draft.warnings
+        await self._look_at_segments(visit, await visit.actor(), draft)
+        if draft.warnings != before:
+            await visit.show(views.export_form(visit.t, draft.form()))
+
+    async def _look_at_segments(self, visit: Visit, actor: Actor, draft: Draft) -> None:
+        """Count the chosen segments, and say which are empty, too large, or can't be read."""
+        t, draft.warnings = visit.t, []
+        most = self._services.settings.max_profiles
+        for name in draft.segments[:20]:
+            if (members := draft.members(name)) is None and draft.connection_id is not None:
+                try:
+                    members = draft.counts[name] = await self._services.exports.count(actor, draft.connection_id, name)
+                except FerryError as error:
+                    draft.warnings.append(error.explain(t.gettext))
+                    continue
+            if members == 0:
+                draft.warnings.append(t.gettext("{segment} has no members now.").format(segment=name))
+            elif members is not None and members > most:
+                text = t.gettext("{segment} has {members} members; an export may have {most} profiles.")
+                draft.warnings.append(text.format(segment=name, members=t.number(members), most=t.number(most)))
+
+    async def _when_chosen(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        draft.remember(visit.form)
+        await visit.show(views.export_form(visit.t, draft.form()))
+
+    # --- what the searching selects offer
+
+    async def _offer_segments(self, visit: Visit) -> list[Json]:
+        draft = self._draft(visit)
+        typed = visit.text.casefold()
+        names = [name for name in draft.segment_names if typed in name.casefold()]
+        return [views.segment_option(visit.t, SegmentChoice(name, draft.members(name))) for name in names[:100]]
+
+    async def _offer_fields(self, visit: Visit) -> list[Json]:
+        draft = self._draft(visit)
+        typed = visit.text.casefold()
+        names = [name for name in draft.field_names if typed in name.casefold()]
+        return [views.field_option(name, draft.samples, visit.t) for name in names[:100]]
+
+    async def _offer_zones(self, visit: Visit) -> list[Json]:
+        typed = visit.text.casefold().replace(" ", "_")
+        return [kit.option(zone, zone) for zone in self._zones if typed in zone.casefold()][:100]
+
+    # --- the mapping, row by row
+
+    async def _add_attribute(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        draft.remember(visit.form)
+        await visit.open(visit.t.gettext("Add attribute"))
+        form = AttributeForm(draft.id, draft.free_attributes, samples=draft.samples)
+        await visit.show(views.attribute_form(visit.t, form))
+
+    async def _add_suggested(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        draft.remember(visit.form)
+        draft.add_suggested()
+        await visit.show(views.export_form(visit.t, draft.form()))
+
+    async def _row_menu(self, visit: Visit) -> None:
+        """An entry of a row's menu: `change:`, `clear:` or `remove:` and the attribute."""
+        draft = self._draft(visit)
+        draft.remember(visit.form)
+        act, _, attribute = str(visit.selected).partition(":")
+        row = draft.row(attribute)
+        if act == "change" and row is not None:
+            await visit.open(visit.t.gettext("Change attribute"))
+            form = AttributeForm(draft.id, (), attribute, editing=True, row=row, samples=draft.samples)
+            await visit.show(views.attribute_form(visit.t, form))
+            return
+        if act == "clear" and row is not None:
+            draft.put(Row(row.attribute, row.value, row.kind, not row.clear))
+        elif act == "remove":
+            draft.drop(attribute)
+        await visit.show(views.export_form(visit.t, draft.form()))
+
+    async def _attribute_chosen(self, visit: Visit) -> None:
+        """Show the field that the profile most likely has for it; for a custom property, ask its name."""
+        draft = self._draft(visit)
+        attribute = str(visit.selected)
+        suggested = draft.suggestions.get(attribute, "")
+        form = AttributeForm(draft.id, draft.free_attributes, attribute, samples=draft.samples, suggested=suggested)
+        await visit.show(views.attribute_form(visit.t, form))
+
+    def _attribute_submitted(self, visit: Visit) -> Reply:
+        draft, form, _ = self._draft(visit), visit.form, visit.t.gettext
+        editing = visit.metadata.partition("|")[2]
+        name = draft.full_name(form.choice(Field.SOURCE_FIELD), draft.field_names)
+        template = form.text(Field.TEMPLATE)
+        if bool(name) == bool(template):
+            error = _("Choose a field or write a text.") if not name else _("Choose a field or write a text, not both.")
+            return Reply.refuse({form.block(Field.TEMPLATE if name else Field.SOURCE_FIELD): error})
+        attribute = editing or form.choice(Field.ATTRIBUTE)
+        if attribute == CUSTOM:
+            given = form.text(Field.PROPERTY)
+            property_name = given or _property_name(name)
+            at = form.block(Field.PROPERTY)
+            if not _PROPERTY.fullmatch(property_name):
+                return Reply.refuse({at: _("Latin letters, digits and _ only, at most 128.")})
+            attribute = CUSTOM + property_name
+            if draft.row(attribute):
+                return Reply.refuse({at: _("This custom property is mapped already.")})
+        kind = MappingKind.FIELD if name else MappingKind.TEMPLATE
+        draft.put(Row(attribute, name or template, kind, form.ticked(Field.CLEAR)))
+        return Reply.close(self._show_below)
+
+    async def _show_below(self, visit: Visit) -> None:
+        await visit.update_below(views.export_form(visit.t, self._draft(visit).form()))
+
+    # --- options
+
+    async def _open_options(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        draft.remember(visit.form)
+        await visit.open(visit.t.gettext("More options"))
+        limits = {name: _shown_limit(name, value) for name, value in draft.limits.items()}
+        form = OptionsForm(draft.id, draft.leavers, draft.notify, limits)
+        await visit.show(views.options_form(visit.t, form))
+
+    def _options_submitted(self, visit: Visit) -> Reply:
+        draft, form = self._draft(visit), visit.form
+        limits: dict[str, float] = {}
+        for name, at in views.LIMIT_FIELDS.items():
+            if text := form.text(at):
+                try:
+                    limits[name] = float(text) / (100 if name in _SHARES else 1)
+                except ValueError:
+                    return Reply.refuse({form.block(at): visit.t.gettext("Give a number.")})
+        draft.leavers, draft.notify, draft.limits = (
+            Leavers(form.choice(Field.LEAVERS)),
+            form.people(Field.NOTIFY),
+            limits,
+        )
+        return Reply.close(self._show_below)
+
+    # --- saving
+
+    def _submitted(self, visit: Visit) -> Reply:
+        draft, form, _ = self._draft(visit), visit.form, visit.t.gettext
+        draft.remember(form)
+        errors = {}
+        if not draft.name:
+            errors[form.block(Field.NAME)] = _("Give it a name.")
+        if draft.connection_id is None:
+            errors[form.block(Field.CONNECTION)] = _("Choose a connection.")
+        if not draft.segments:
+            errors[form.block(Field.SEGMENTS)] = _("Choose at least one segment.")
+        if not draft.email:
+            errors[form.block(Field.EMAIL)] = _("Choose the field that holds the email address.")
+        if errors:
+            return Reply.refuse(errors)
+        return Reply.show(views.saving(visit.t, draft.form()), self._save)
+
+    async def _save(self, visit: Visit) -> None:
+        draft = self._draft(visit)
+        try:
+            actor = await visit.actor(fresh=True)
+            export = await self._services.exports.save(actor, _export_draft(draft), draft.export_id)
+        except FerryError as error:
+            draft.generation += 1
+            form = draft.form(problem=explained(visit.t, error), problem_at=_place(error))
+            await visit.show(views.export_form(visit.t, form))
+            return
+        self._drafts.end(draft)
+        remarks = await self._services.exports.remarks(actor, export.id or 0)
+        texts = [kit.safe(remark.explain(visit.t.gettext)) for remark in remarks]
+        await visit.show(views.saved(visit.t, export.name, export.id or 0, texts))
+        self._desk.changed(visit.team_id)
+
+    # --- duplicating
+
+    async def duplicate(self, visit: Visit) -> None:
+        await visit.open(visit.t.gettext("Duplicate export"))
+        view = await self._services.exports.get(await visit.actor(), int(visit.value))
+        await visit.show(views.duplicate_form(visit.t, int(visit.value), view.export.name))
+
+    def _duplicated(self, visit: Visit) -> Reply:
+        if not visit.form.text(Field.NAME):
+            return Reply.refuse({visit.form.block(Field.NAME): visit.t.gettext("Give it a name.")})
+        return Reply.show(common.loading(visit.t, visit.t.gettext("Duplicate export")), self._copy)
+
+    async def _copy(self, visit: Visit) -> None:
+        actor, name = await visit.actor(fresh=True), visit.form.text(Field.NAME)
+        try:
+            copy = await self._services.exports.duplicate(actor, int(visit.metadata), name)
+        except FieldError as error:
+            problem = explained(visit.t, error)
+            await visit.show(views.duplicate_form(visit.t, int(visit.metadata), name, problem=problem, copy=name))
+            return
+        said = visit.t.gettext(
+            "*{name}* is there. Choose its segments next; it runs by hand only until you change that."
+        )
+        button = kit.button(visit.t.gettext("Edit"), Action.EDIT_EXPORT, copy.id or "", style="primary")
+        text = said.format(name=kit.safe(copy.name))
+        await visit.show(common.notice(visit.t, visit.t.gettext("Duplicated"), text, buttons=[button]))
+        self._desk.changed(visit.team_id)
+
+    def _draft(self, visit: Visit) -> Draft:
+        return self._drafts.get(visit.metadata.partition("|")[0], visit.user_id)
+
+
+def _channel_here(visit: Visit) -> str:
+    """The channel that the person is in, if it is one."""
+    return visit.channel_id if visit.channel_id[:1] in ("C", "G") else ""
+
+
+def _take_over(draft: Draft, view: ExportView) -> None:
+    """An export's settings, as the form begins with them."""
+    export, schedule = view.export, view.schedule
+    draft.name, draft.channel, draft.when = export.name, export.channel, export.when
+    draft.connection_id = export.connection_id
+    draft.segments = list(view.selected)
+    draft.leavers, draft.notify, draft.limits = export.leavers, tuple(export.notify), dict(export.limits)
+    draft.email = next((line.value for line in view.lines if line.attribute == "email"), "")
+    draft.rows = [
+        Row(line.attribute, line.value, line.kind, line.clear) for line in view.lines if line.attribute != "email"
+    ]
+    if schedule is not None and schedule.export_id is not None:
+        draft.recurrence = Recurrence(tuple(schedule.times), tuple(schedule.weekdays), schedule.zone)
+
+
+def _export_draft(draft: Draft) -> ExportDraft:
+    rows = [Row("email", draft.email), *draft.rows]
+    lines = [
+        line_of(
+            FieldMapping(
+                team_id="",
+                export_id=0,
+                position=n,
+                attribute=row.attribute,
+                kind=row.kind,
+                value=row.value,
+                clear=row.clear,
+            )
+        )
+        for n, row in enumerate(rows)
+    ]
+    recurrence = draft.recurrence
+    own = ScheduleDraft(tuple(recurrence.times), tuple(recurrence.weekdays), recurrence.zone)
+    return ExportDraft(
+        name=draft.name,
+        connection_id=draft.connection_id or 0,
+        segments=tuple(draft.segments),
+        lines=tuple(lines),
+        when=draft.when,
+        channel=draft.channel,
+        leavers=draft.leavers,
+        limits=draft.limits,
+        notify=draft.notify,
+        schedule=own if draft.when is When.OWN else None,
+    )
+
+
+def _place(error: FerryError) -> Field | None:
+    """Where in the form an error belongs: a field of the draft, or the mapping's email."""
+    if isinstance(error, FieldError):
+        return FIELDS.get(error.field)
+    return Field.EMAIL if getattr(error, "attribute", "") == "email" else None
+
+
+def _property_name(name: str) -> str:
+    """A custom property named after a field: only what Omnisend takes of it."""
+    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:128]
+
+
+def _shown_limit(name: str, value: float) -> str:
+    return f"{value * 100:g}" if name in _SHARES else f"{value:.0f}"

@@ -1,0 +1,81 @@
+"""Who somebody is: rights, language and time zone, asked of Slack now and then."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from bot.i18n import Translator, translator
+from bot.services.actor import Actor
+from bot.services.people import People, PersonProfile
+from bot.slack.errors import SlackAway, SlackError
+from bot.slack.gateway import Gateway, Group, Profile
+
+PROFILE_SECONDS = 120.0  # how long rights may be out of date for what only shows something
+GROUPS_SECONDS = 300.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Known:
+    profile: Profile
+    at: float
+
+
+class Directory:
+    """Actors for the services. What Slack said is kept for a while; if Slack is away, for as long as that lasts."""
+
+    def __init__(self, gateway: Gateway, people: People, clock: Callable[[], float] = time.monotonic) -> None:
+        self._gateway = gateway
+        self._people = people
+        self._clock = clock
+        self._known: dict[tuple[str, str], _Known] = {}
+        self._groups: list[Group] = []
+        self._groups_at: float | None = None
+
+    def translator(self, team_id: str, user_id: str) -> Translator:
+        """In the person's language if it is known already; asks nobody."""
+        known = self._known.get((team_id, user_id))
+        return translator(known.profile.locale if known else "en-US")
+
+    async def actor(self, team_id: str, user_id: str, *, fresh: bool = False) -> Actor:
+        """The person with their rights. `fresh`: as Slack says now, unless it can't be asked."""
+        profile = await self._profile(team_id, user_id, fresh=fresh)
+        groups = frozenset(group.id for group in await self.groups() if user_id in group.members)
+        told = PersonProfile(profile.name, profile.locale, profile.zone, profile.is_admin, groups)
+        return await self._people.actor(team_id, user_id, told)
+
+    async def meet_admins(self, team_id: str) -> None:
+        """Make sure that whoever decides is known: Slack's own admins may never have talked to us."""
+        if await self._people.admins(team_id):
+            return
+        for user_id, profile in (await self._gateway.admins()).items():
+            told = PersonProfile(profile.name, profile.locale, profile.zone, profile.is_admin)
+            await self._people.actor(team_id, user_id, told)
+
+    async def groups(self) -> list[Group]:
+        """The workspace's user groups; none without the permission to ask."""
+        if self._groups_at is None or self._clock() - self._groups_at > GROUPS_SECONDS:
+            try:
+                self._groups = await self._gateway.groups()
+            except SlackAway:
+                return self._groups
+            except SlackError as error:
+                log.warning("the user groups can't be read", error=error.error)
+            self._groups_at = self._clock()
+        return self._groups
+
+    async def _profile(self, team_id: str, user_id: str, *, fresh: bool) -> Profile:
+        known = self._known.get((team_id, user_id))
+        if known is not None and not fresh and self._clock() - known.at < PROFILE_SECONDS:
+            return known.profile
+        try:
+            profile = await self._gateway.profile(user_id)
+        except SlackError:
+            if known is None:
+                raise
+            return known.profile
+        self._known[team_id, user_id] = _Known(profile, self._clock())
+        return profile

@@ -1,0 +1,328 @@
+"""What channels and people hear of runs, by themselves: the live message, the report, questions, failures, requests."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from bot.i18n import Translator, translator
+from bot.services.actor import Actor
+from bot.services.context import Services
+from bot.services.errors import ServiceError
+from bot.services.requests import ConnectionRequest
+from bot.slack.boundary import report
+from bot.slack.directory import Directory
+from bot.slack.errors import MessageGone, RecipientGone, SlackError
+from bot.slack.gateway import Gateway, Posted
+from bot.slack.mailbox import Letter, Mailbox
+from bot.slack.outbox import Deliver, Delivery
+from bot.slack.views import connect, kit, runs, tidings
+from bot.slack.views.kit import Json
+from storage.errors import FerryError
+from storage.models import OutboxMessage, Run, RunStatus
+
+EDIT_SECONDS = 2.0  # between two edits of one message
+LOOK_SECONDS = 0.5  # how often running runs are looked at
+RATE_SECONDS = 20.0  # over which the sending rate is measured
+SPARE_EDITS = 10  # calls a minute that are left for edits which people wait for
+
+_FAILED = (RunStatus.FAILED, RunStatus.STOPPED)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What is known of one live message."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    content: Json | None = None
+    edited_at: float = float("-inf")
+    sent: deque[tuple[float, int]] = field(default_factory=deque)
+    gone: bool = False
+
+
+class LiveMessages:
+    """Keeps the live message of each running run current. The last edit, without buttons, comes with the report."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        gateway: Gateway,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._mailbox = mailbox
+        self._gateway = gateway
+        self._clock = clock
+        self._sleep = sleep
+        self._shown: dict[int, _Shown] = {}
+        self._texts = translator()
+
+    async def run(self) -> None:
+        """Look at the running runs until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Exception as error:
+                report(error)
+            await self._sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        for run in await self._mailbox.running():
+            await self._refresh(run)
+
+    async def _refresh(self, run: Run) -> None:
+        assert run.id is not None
+        shown = self._shown.setdefault(run.id, _Shown())
+        pace = self._pace(run, shown)
+        if shown.gone or shown.lock.locked() or self._clock() - shown.edited_at < EDIT_SECONDS:
+            return
+        if self._gateway.pace.room("chat.update") <= SPARE_EDITS:
+            return
+        async with shown.lock:
+            current = await self._mailbox.run(run.id)  # it may have ended while we waited
+            if current is not None and current.status.active:
+                await self._edit(current, shown, runs.live(self._texts, current, pace))
+
+    async def settle(self, run: Run) -> None:
+        """The last edit of a run that is over or waits for an answer; nothing comes after it."""
+        assert run.id is not None
+        shown = self._shown.setdefault(run.id, _Shown())
+        async with shown.lock:
+            if run.report_ts and not shown.gone:
+                await self._edit(run, shown, runs.live(self._texts, run))
+        if not run.status.active:
+            self._shown.pop(run.id, None)
+
+    async def _edit(self, run: Run, shown: _Shown, content: Json) -> None:
+        if content == shown.content:
+            return
+        shown.edited_at = self._clock()
+        try:
+            await self._gateway.edit(Posted(run.report_channel or "", run.report_ts or ""), content, urgent=True)
+            shown.content = content
+        except (MessageGone, RecipientGone):  # deleted, or too old to be edited here: the report comes all the same
+            shown.gone = True
+        except SlackError as error:
+            log.info("a live message could not be edited", run=run.id, error=error.error)
+
+    def _pace(self, run: Run, shown: _Shown) -> runs.Pace:
+        """The rate over the last seconds, and the time left at that rate."""
+        now, points = self._clock(), shown.sent
+        points.append((now, run.sent))
+        while points[0][0] < now - RATE_SECONDS:
+            points.popleft()
+        (first, before), (last, after) = points[0], points[-1]
+        if last - first < EDIT_SECONDS or after <= before:
+            return runs.Pace()
+        rate = (after - before) / (last - first)
+        return runs.Pace(rate, (run.total - run.sent) / rate if run.total else None)
+
+
+class Reports:
+    """Renders each event of the outbox for its place. `deliverers` is what the outbox needs."""
+
+    def __init__(
+        self, services: Services, gateway: Gateway, directory: Directory, mailbox: Mailbox, live: LiveMessages
+    ) -> None:
+        self._services = services
+        self._gateway = gateway
+        self._directory = directory
+        self._mailbox = mailbox
+        self._live = live
+
+    @property
+    def deliverers(self) -> dict[str, Deliver]:
+        return {
+            "run.started": self._started,
+            "run.finished": self._finished,
+            "run.details": self._details,
+            "run.asking": self._asking,
+            "run.rejects": self._rejects,
+            "run.failed": self._failed,
+            "run.recovered": self._recovered,
+            "schedule.skipped": self._tell(tidings.skipped),
+            "schedule.missed": self._tell(tidings.missed),
+            "export.detached": self._tell(tidings.detached),
+            "connection.requested": self._requested,
+            "connection.request_approved": self._tell(tidings.approved),
+            "connection.request_declined": self._tell(tidings.declined),
+        }
+
+    # --- runs
+
+    async def _started(self, message: OutboxMessage) -> Delivery:
+        run = await self._run(message)
+        if run is None:
+            return Delivery()
+        posted = await self._gateway.post(message.channel, runs.live(await self._texts(message), run))
+        await self._mailbox.keep_live_message(_id(run), posted)
+        return Delivery(posted)
+
+    async def _finished(self, message: OutboxMessage) -> Delivery:
+        """A new message, since edits notify nobody; the live one loses its buttons."""
+        run = await self._run(message)
+        if run is None:
+            return Delivery()
+        t = await self._texts(message)
+        await self._close_question(message, run, t)
+        await self._live.settle(run)
+        view = runs.finished(t, run)
+        posted = await self._gateway.post(message.channel, await self._redirected(message, view))
+        follow = await self._recovery(run)
+        if runs.details(t, run):
+            facts = {"run_id": run.id, "thread_ts": posted.ts}
+            follow.append(Letter(f"run-{run.id}-details-{message.channel}", "run.details", message.channel, facts))
+        return Delivery(posted, tuple(follow))
+
+    async def _details(self, message: OutboxMessage) -> Delivery:
+        run = await self._run(message)
+        details = runs.details(await self._texts(message), run) if run else None
+        if details is None:
+            return Delivery()
+        return Delivery(await self._gateway.post(message.channel, details, thread_ts=message.facts.get("thread_ts")))
+
+    async def _asking(self, message: OutboxMessage) -> Delivery:
+        run = await self._run(message)
+        if run is None or run.status is not RunStatus.ASKING:  # answered, or expired, before Slack could have it
+            return Delivery()
+        await self._live.settle(run)
+        view = runs.asking(await self._texts(message), run)
+        return Delivery(await self._gateway.post(message.channel, await self._redirected(message, view)))
+
+    async def _close_question(self, message: OutboxMessage, run: Run, t: Translator) -> None:
+        """A question that expired or was overtaken loses its buttons."""
+        if run.findings and run.status is RunStatus.SKIPPED:
+            for _, posted in await self._mailbox.posted(message.team_id, f"run-{run.id}-asking-"):
+                await self.condense_question(run, posted, t.gettext("The run was skipped."))
+
+    async def condense_question(self, run: Run, posted: Posted, text: str) -> None:
+        try:
+            await self._gateway.edit(posted, runs.answered(translator(), run, text))
+        except SlackError as error:
+            log.info("a question could not be condensed", run=run.id, error=error.error)
+
+    async def _rejects(self, message: OutboxMessage) -> Delivery:
+        """The list of rejected rows, in private, to whoever may see it."""
+        run = await self._run(message)
+        if run is None:
+            return Delivery()
+        try:
+            return Delivery(await self.send_rejects(message.team_id, message.channel, run))
+        except ServiceError as error:  # removed meanwhile, no longer allowed, or replaced by a newer run's list
+            log.info("no list of rejects", run=run.id, code=error.code)
+            return Delivery()
+
+    async def send_rejects(self, team_id: str, user_id: str, run: Run) -> Posted:
+        """Raises what `Runs.rejects_csv` does."""
+        actor = await self._directory.actor(team_id, user_id, fresh=True)
+        content = await self._services.runs.rejects_csv(actor, _id(run))
+        full = run.export_id is not None and await self._services.runs.may_show_full_values(actor, run.export_id)
+        texts = translator(actor.locale)
+        return await self._gateway.send_file(
+            user_id,
+            name=f"rejected-{run.id}.csv",
+            content=content,
+            title=texts.gettext("Rejected rows of {name}").format(name=run.export_name),
+            comment=runs.rejects_comment(texts, run, full=full),
+        )
+
+    async def _failed(self, message: OutboxMessage) -> Delivery:
+        """One message for each change of state: the same failure again is only reported in the channel."""
+        run = await self._run(message)
+        before = await self._mailbox.run_before(run) if run else None
+        if run is None or (before and before.status in _FAILED and before.error_code == run.error_code):
+            return Delivery()
+        sent = bool(run.added or run.changed or run.removed or run.in_doubt)
+        next_due = await self._next_due(message.team_id, run)
+        view = runs.failed(await self._texts(message), run, sent=sent, next_due=next_due)
+        return Delivery(await self._gateway.post(message.channel, view))
+
+    async def _recovery(self, run: Run) -> list[Letter]:
+        """Whoever heard of a failure hears that it is over."""
+        before = await self._mailbox.run_before(run) if run.status is RunStatus.DONE else None
+        if before is None or before.status not in _FAILED:
+            return []
+        people = await self._mailbox.people_told(run.team_id, f"run-{before.id}-failed-")
+        return [
+            Letter(f"run-{run.id}-recovered-{person}", "run.recovered", person, {"run_id": run.id}) for person in people
+        ]
+
+    async def _recovered(self, message: OutboxMessage) -> Delivery:
+        run = await self._run(message)
+        if run is None:
+            return Delivery()
+        return Delivery(await self._gateway.post(message.channel, tidings.recovered(await self._texts(message), run)))
+
+    async def _next_due(self, team_id: str, run: Run) -> datetime | None:
+        if run.export_id is None:
+            return None
+        try:
+            return (await self._services.exports.get(Actor.command_line(team_id), run.export_id)).next_due
+        except FerryError:
+            return None
+
+    # --- the rest
+
+    def _tell(self, view: Callable[[Translator, dict[str, Any]], Json]) -> Deliver:
+        async def deliver(message: OutboxMessage) -> Delivery:
+            content = view(await self._texts(message), message.facts)
+            return Delivery(await self._gateway.post(message.channel, await self._redirected(message, content)))
+
+        return deliver
+
+    async def _requested(self, message: OutboxMessage) -> Delivery:
+        facts = message.facts
+        view = connect.request_message(await self._texts(message), facts["by"], facts["note"], facts["request_id"])
+        return Delivery(await self._gateway.post(message.channel, view))
+
+    async def condense_request(self, team_id: str, request: ConnectionRequest) -> None:
+        """Every admin has a copy of a request: show the answer in each, in place of the buttons."""
+        for copy, posted in await self._mailbox.posted(team_id, f"connection.requested-request-{request.id}-"):
+            texts = await self._texts(copy)
+            answer = connect.answer_words(texts, request.verdict, request.answered_by, request.reason)
+            try:
+                await self._gateway.edit(posted, connect.request_answered(texts, request.by, answer))
+            except SlackError as error:  # a copy that keeps its buttons does no harm: they say that it has changed
+                log.info("a request could not be condensed", request=request.id, error=error.error)
+
+    async def redirect(self, message: OutboxMessage, error: str) -> tuple[Letter, ...]:
+        """What a channel no longer takes goes to the export's owner, with a word about the channel."""
+        if message.channel.startswith(("U", "W", "D")) or message.event in ("run.started", "run.details"):
+            return ()
+        run = await self._run(message)
+        owner = await self._mailbox.owner_of(run.export_id if run else message.facts.get("export_id"))
+        if not owner or owner == message.channel:
+            return ()
+        facts = {**message.facts, "instead_of": message.channel, "refused": error}
+        return (Letter(f"{message.key}-to-{owner}", message.event, owner, facts),)
+
+    async def _redirected(self, message: OutboxMessage, view: Json) -> Json:
+        """A word about the channel that did not take it, for whoever gets the message in its place."""
+        channel = message.facts.get("instead_of")
+        if not channel:
+            return view
+        said = tidings.instead_of(await self._texts(message), channel, str(message.facts.get("refused", "")))
+        return {**view, "blocks": kit.fitted([kit.context(said), *view["blocks"]], kit.MESSAGE_BLOCKS)}
+
+    async def _run(self, message: OutboxMessage) -> Run | None:
+        run_id = message.facts.get("run_id")
+        return await self._mailbox.run(run_id) if isinstance(run_id, int) else None
+
+    async def _texts(self, message: OutboxMessage) -> Translator:
+        """A person's own language, as last known; a channel's is English."""
+        if not message.channel.startswith(("U", "W")):
+            return translator()
+        return translator((await self._services.people.actor(message.team_id, message.channel)).locale)
+
+
+def _id(run: Run) -> int:
+    assert run.id is not None
+    return run.id

@@ -1,0 +1,483 @@
+"""Setting up an export: segments, mapping row by row, when it runs, where it reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.i18n import Translator
+from bot.slack.ids import Action, Field, Modal
+from bot.slack.views import kit
+from bot.slack.views.kit import Json, safe
+from bot.slack.views.schedule import Recurrence, recurrence_inputs
+from bot.slack.views.words import CUSTOM, attribute_label, mention
+from storage.models import Leavers, MappingKind, When
+
+NAME_LENGTH = 75
+PROPERTY_LENGTH = 128  # Omnisend docs, Contacts: name of a custom property
+TEMPLATE_LENGTH = 500
+MOST_SEGMENTS = 100
+SHOWN_ROWS = 70  # a modal holds 100 blocks
+
+STANDARD = ("firstName", "lastName", "address", "country", "state", "city", "postalCode")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the mapping: an Omnisend attribute, made from a field or a template."""
+
+    attribute: str
+    value: str
+    kind: MappingKind = MappingKind.FIELD
+    clear: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentChoice:
+    name: str
+    members: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportForm:
+    """What the form shows. `draft`: opaque; `generation`: rises when new initial values have to show."""
+
+    draft: str
+    connections: Sequence[tuple[int, str]]
+    connection_id: int | None = None
+    editing: bool = False
+    name: str = ""
+    segments: Sequence[SegmentChoice] = ()
+    warnings: Sequence[str] = ()
+    email: str = ""
+    rows: Sequence[Row] = ()
+    samples: Mapping[str, str] = field(default_factory=dict)  # masked, by field
+    suggestions: Mapping[str, str] = field(default_factory=dict)  # attribute → field, not mapped yet
+    when: When = When.MANUAL
+    refresh_active: bool = True
+    recurrence: Recurrence = field(default_factory=Recurrence)
+    channel: str = ""
+    leavers: Leavers = Leavers.FLAG_FALSE
+    notify: Sequence[str] = ()
+    generation: int = 0
+    problem: str = ""
+    problem_at: Field | None = None
+
+
+def export_form(t: Translator, form: ExportForm) -> Json:
+    _ = t.gettext
+    blocks = [
+        *_problem(form, None),
+        kit.field(
+            _("Name"),
+            kit.text_input(form.name, placeholder=_("VIP newsletter"), most=NAME_LENGTH),
+            _block(form, Field.NAME),
+            hint=_("For people here; `/ferry run NAME` uses it."),
+        ),
+        *_problem(form, Field.NAME),
+        _connection_input(t, form),
+        *_problem(form, Field.CONNECTION),
+        _segments_input(t, form),
+        *([kit.context(*[safe(warning) for warning in form.warnings[:10]])] if form.warnings else []),
+        *_problem(form, Field.SEGMENTS),
+        _email_input(t, form),
+        *_problem(form, Field.EMAIL),
+        *_mapping(t, form),
+        *_when(t, form),
+        kit.field(
+            _("Report to channel"),
+            kit.channel_input(form.channel, placeholder=_("Choose a channel")),
+            _block(form, Field.CHANNEL),
+            hint=_("Runs are shown there. Rejected rows never are: they go to one person in private."),
+            optional=True,
+        ),
+        *_problem(form, Field.CHANNEL),
+        *_options(t, form),
+        kit.context(
+            _(
+                "Saving sends nothing. Nobody's subscription is changed: new contacts arrive as non-subscribed. The "
+                "shop's own automations may fire for contacts that an export touches."
+            )
+        ),
+    ]
+    return kit.modal(
+        _("Edit export") if form.editing else _("New export"),
+        blocks,
+        callback=Modal.EXPORT,
+        submit=_("Save"),
+        close=_("Cancel"),
+        metadata=form.draft,
+    )
+
+
+def _block(form: ExportForm, name: Field) -> str:
+    return f"{name}:{form.generation}"
+
+
+def _problem(form: ExportForm, at: Field | None) -> list[Json]:
+    return [kit.alert(form.problem, "error")] if form.problem and form.problem_at == at else []
+
+
+def _connection_input(t: Translator, form: ExportForm) -> Json:
+    _ = t.gettext
+    options = [kit.option(name, number) for number, name in form.connections]
+    chosen = form.connection_id if form.connection_id is not None else None
+    return kit.field(
+        _("Connection"),
+        kit.select(options, chosen, placeholder=_("Choose a connection")),
+        _block(form, Field.CONNECTION),
+        dispatch=True,
+    )
+
+
+def _segments_input(t: Translator, form: ExportForm) -> Json:
+    _ = t.gettext
+    chosen = [segment_option(t, segment) for segment in form.segments]
+    return kit.field(
+        _("Segments"),
+        kit.multi_search(chosen, placeholder=_("Choose one or more segments"), most=MOST_SEGMENTS),
+        _block(form, Field.SEGMENTS),
+        hint=_("Each becomes a segment of the same name at Omnisend."),
+        dispatch=True,
+    )
+
+
+def segment_option(t: Translator, segment: SegmentChoice) -> Json:
+    """A segment with its member count, where that is known."""
+    detail = ""
+    if segment.members is not None:
+        detail = t.ngettext("{n} member", "{n} members", segment.members).format(n=t.number(segment.members))
+    return kit.option(segment.name, option_value(segment.name), detail)
+
+
+def option_value(name: str) -> str:
+    """Names travel as they are; the rare one that Slack would refuse is cut, and found again by its beginning."""
+    return name[:150]
+
+
+def field_option(name: str, samples: Mapping[str, str], t: Translator) -> Json:
+    """A profile field with a masked example of what is in it."""
+    sample = samples.get(name, "")
+    return kit.option(name, option_value(name), t.gettext("such as {sample}").format(sample=sample) if sample else "")
+
+
+def _email_input(t: Translator, form: ExportForm) -> Json:
+    _ = t.gettext
+    initial = field_option(form.email, form.samples, t) if form.email else None
+    return kit.field(
+        _("Email field"),
+        kit.search(initial, placeholder=_("The profile field that holds the email address")),
+        _block(form, Field.EMAIL),
+        hint=_(
+            "Omnisend knows contacts by their email address. Profiles without a valid one are rejected, each listed."
+        ),
+    )
+
+
+# --- the mapping
+
+
+def _mapping(t: Translator, form: ExportForm) -> list[Json]:
+    _ = t.gettext
+    blocks = [kit.section(_("*Attributes*\nWhat else Omnisend gets of each contact. Only what stands here is sent."))]
+    blocks += [_row(t, row, form.samples) for row in form.rows[:SHOWN_ROWS]]
+    if len(form.rows) > SHOWN_ROWS:
+        more = _("… and {count} more, which are kept as they are.")
+        blocks.append(kit.context(more.format(count=t.number(len(form.rows) - SHOWN_ROWS))))
+    if form.suggestions:
+        pairs = [f"{attribute_label(t, attribute)} ← {safe(name)}" for attribute, name in form.suggestions.items()]
+        blocks.append(kit.context(kit.cut(_("Suggested: {pairs}").format(pairs=", ".join(pairs)), 2_900)))
+    buttons = [kit.button(_("Add attribute"), Action.ADD_ATTRIBUTE)]
+    if form.suggestions:
+        count = len(form.suggestions)
+        text = t.ngettext("Add the suggested one", "Add the {n} suggested", count).format(n=t.number(count))
+        buttons.append(kit.button(text, Action.ADD_SUGGESTED))
+    return [*blocks, kit.actions(*buttons, block="mapping-buttons")]
+
+
+def _row(t: Translator, row: Row, samples: Mapping[str, str]) -> Json:
+    _ = t.gettext
+    text = f"*{safe(attribute_label(t, row.attribute))}* ← {_made_from(t, row, samples)}"
+    if row.clear:
+        text += " · " + _("blanked at Omnisend when empty")
+    entries = [
+        kit.option(_("Change…"), f"change:{row.attribute}"),
+        kit.option(_("Keep at Omnisend when empty") if row.clear else _("Blank when empty"), f"clear:{row.attribute}"),
+        kit.option(_("Remove"), f"remove:{row.attribute}"),
+    ]
+    return kit.section(text, kit.overflow(Action.ROW, entries), block=f"row-{row.attribute}")
+
+
+def _made_from(t: Translator, row: Row, samples: Mapping[str, str]) -> str:
+    _ = t.gettext
+    if row.kind is MappingKind.TEMPLATE:
+        return _("text `{template}`").format(template=safe(kit.cut(row.value, 200)).replace("`", "'"))
+    sample = samples.get(row.value)
+    example = " · " + _("such as {sample}").format(sample=safe(sample)) if sample else ""
+    return f"`{safe(kit.cut(row.value, 150)).replace('`', chr(39))}`{example}"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeForm:
+    """One row being added (`attribute` empty) or changed."""
+
+    draft: str
+    free: Sequence[str]  # standard attributes not mapped yet
+    attribute: str = ""
+    editing: bool = False
+    row: Row | None = None
+    samples: Mapping[str, str] = field(default_factory=dict)
+    suggested: str = ""
+    problem: str = ""
+
+
+def attribute_form(t: Translator, form: AttributeForm) -> Json:
+    _ = t.gettext
+    row = form.row
+    is_field = row is None or row.kind is MappingKind.FIELD
+    from_field = (row.value if row and is_field else "") or form.suggested
+    initial = field_option(from_field, form.samples, t) if from_field else None
+    blocks = [
+        *([kit.alert(form.problem)] if form.problem else []),
+        *_attribute_choice(t, form),
+        kit.field(
+            _("From the profile field"),
+            kit.search(initial, placeholder=_("Choose a field")),
+            f"{Field.SOURCE_FIELD}:{form.attribute}",
+            optional=True,
+        ),
+        kit.field(
+            _("Or from a text"),
+            kit.text_input(
+                row.value if row and not is_field else "",
+                placeholder="{FirstName} {LastName}",
+                most=TEMPLATE_LENGTH,
+            ),
+            Field.TEMPLATE,
+            hint=_("Fields in braces are filled in; a text without any is the same for everyone."),
+            optional=True,
+        ),
+        kit.field(
+            _("If the field is empty"),
+            kit.checkboxes(
+                [kit.option(_("Blank the attribute at Omnisend"), "clear")], ["clear"] if row and row.clear else []
+            ),
+            Field.CLEAR,
+            hint=_("Otherwise Omnisend keeps the value it has."),
+            optional=True,
+        ),
+    ]
+    return kit.modal(
+        _("Change attribute") if form.editing else _("Add attribute"),
+        blocks,
+        callback=Modal.ATTRIBUTE,
+        submit=_("Apply") if form.editing else _("Add"),
+        close=_("Back"),
+        metadata=f"{form.draft}|{form.attribute if form.editing else ''}",
+    )
+
+
+def _attribute_choice(t: Translator, form: AttributeForm) -> list[Json]:
+    _ = t.gettext
+    if form.editing:
+        return [kit.section(f"*{safe(attribute_label(t, form.attribute))}*")]
+    options = [kit.option(attribute_label(t, attribute), attribute) for attribute in form.free]
+    options.append(kit.option(_("Custom property…"), CUSTOM))
+    choice = kit.field(
+        _("Omnisend attribute"),
+        kit.select(options, form.attribute or None, placeholder=_("Choose an attribute")),
+        Field.ATTRIBUTE,
+        dispatch=True,
+    )
+    if form.attribute != CUSTOM:
+        return [choice]
+    name = kit.field(
+        _("Name of the custom property"),
+        kit.text_input(placeholder="Loyalty_Tier", most=PROPERTY_LENGTH),
+        Field.PROPERTY,
+        hint=_("Latin letters, digits and _. Leave it empty to name it after the field."),
+        optional=True,
+    )
+    return [choice, name]
+
+
+# --- when, and the rest
+
+
+def _when(t: Translator, form: ExportForm) -> list[Json]:
+    _ = t.gettext
+    options = [
+        kit.option(_("By hand only"), When.MANUAL),
+        kit.option(_("With each refresh of the workspace"), When.REFRESH),
+        kit.option(_("On its own schedule"), When.OWN),
+    ]
+    blocks = [kit.field(_("When it runs"), kit.select(options, form.when), _block(form, Field.WHEN), dispatch=True)]
+    if form.when is When.OWN:
+        blocks += recurrence_inputs(t, form.recurrence)
+    elif form.when is When.REFRESH and not form.refresh_active:
+        blocks.append(kit.context(_("The workspace's refresh is off for now: an admin sets it with `/ferry refresh`.")))
+    return blocks + _problem(form, Field.TIMES)
+
+
+def _options(t: Translator, form: ExportForm) -> list[Json]:
+    """Leavers, guard limits and failure notices: a line that says how they stand, and a way to change them."""
+    _ = t.gettext
+    leavers = (
+        _("People who leave are taken out of the segment at Omnisend.")
+        if form.leavers is Leavers.FLAG_FALSE
+        else _("People who leave stay in the segment at Omnisend.")
+    )
+    told = t.list([_("owner"), _("admins"), *(mention(user) for user in form.notify[:5])])
+    text = f"{leavers} " + _("Told of failures: {people}.").format(people=told)
+    return [kit.section(text, kit.button(_("More options…"), Action.OPTIONS), block="options-line")]
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsForm:
+    """`limits` in the units of the form: percent, but contacts for `new_contacts`; empty where the default holds."""
+
+    draft: str
+    leavers: Leavers
+    notify: Sequence[str]
+    limits: Mapping[str, str]
+    problem: str = ""
+
+
+LIMIT_FIELDS = {
+    "fall": Field.LIMIT_FALL,
+    "removals": Field.LIMIT_REMOVALS,
+    "rejects": Field.LIMIT_REJECTS,
+    "new_contacts": Field.LIMIT_ADDED,
+}
+
+
+def options_form(t: Translator, form: OptionsForm) -> Json:
+    _ = t.gettext
+    leavers = [
+        kit.option(_("Take them out of the segment at Omnisend"), Leavers.FLAG_FALSE),
+        kit.option(_("Leave them in it"), Leavers.KEEP),
+    ]
+    return kit.modal(
+        _("More options"),
+        [
+            *([kit.alert(form.problem)] if form.problem else []),
+            kit.field(_("People who leave a segment"), kit.radio(leavers, form.leavers), Field.LEAVERS),
+            kit.field(
+                _("Also told of failures"),
+                kit.people_input(form.notify, placeholder=_("Beside the owner and the admins")),
+                Field.NOTIFY,
+                optional=True,
+            ),
+            kit.section(_("*The guard* stops before sending and asks, if a run goes beyond one of these.")),
+            *(_limit(t, form, name) for name in LIMIT_FIELDS),
+        ],
+        callback=Modal.OPTIONS,
+        submit=_("Apply"),
+        close=_("Back"),
+        metadata=form.draft,
+    )
+
+
+def _limit(t: Translator, form: OptionsForm, name: str) -> Json:
+    _ = t.gettext
+    labels = {
+        "fall": _("Largest fall in members of a segment (percent)"),
+        "removals": _("Most removals (percent of those exported before)"),
+        "rejects": _("Most rejected profiles (percent)"),
+        "new_contacts": _("Most new contacts in one run: they may cost money at Omnisend"),
+    }
+    most = "100" if name != "new_contacts" else "100000000"
+    return kit.field(
+        labels[name],
+        kit.number_input(form.limits.get(name, ""), decimal=name != "new_contacts", most=most),
+        LIMIT_FIELDS[name],
+        hint=_("Leave it empty for the usual limit."),
+        optional=True,
+    )
+
+
+def saved(t: Translator, name: str, export_id: int, remarks: Sequence[str]) -> Json:
+    _ = t.gettext
+    texts = [_("*{name}* is saved. Nothing was sent.").format(name=safe(name)), *remarks[:5]]
+    buttons = [
+        kit.button(_("Preview"), Action.PREVIEW, export_id, style="primary"),
+        kit.button(_("Run now"), Action.RUN, export_id),
+    ]
+    return kit.modal(
+        _("Saved"),
+        [*(kit.section(kit.cut(text, 2_900)) for text in texts), kit.actions(*buttons)],
+        callback=Modal.NOTICE,
+        close=_("Done"),
+    )
+
+
+def saving(t: Translator, form: ExportForm) -> Json:
+    """What stands in the place of the form while the export is being checked and written."""
+    _ = t.gettext
+    said = _("Checking *{name}* against the source…").format(name=safe(form.name))
+    return kit.modal(_("Saving"), [kit.section(said)], callback=Modal.NOTICE, close=_("Close"))
+
+
+def no_connection(t: Translator, *, is_admin: bool, admins: Sequence[str]) -> Json:
+    """There is no connection that this person may use: whom to ask."""
+    _ = t.gettext
+    if is_admin:
+        text = _("Connect an Omnisend brand first; then an export can use it.")
+        button = kit.button(_("Connect Omnisend"), Action.CONNECT, style="primary")
+    else:
+        whom = t.list([mention(user) for user in admins[:5]]) if admins else _("an admin")
+        text = _("No connection is shared with you yet. Ask {admins}, or send a request from here.").format(admins=whom)
+        button = kit.button(_("Request a connection"), Action.REQUEST_CONNECTION, style="primary")
+    return kit.modal(_("New export"), [kit.section(text), kit.actions(button)], callback=Modal.NOTICE, close=_("Close"))
+
+
+def duplicate_form(t: Translator, export_id: int, name: str, *, copy: str = "", problem: str = "") -> Json:
+    """`copy`: the name it is to have, where somebody has given one already."""
+    _ = t.gettext
+    copy = copy or kit.cut(_("{name} (copy)").format(name=name), NAME_LENGTH)
+    return kit.modal(
+        _("Duplicate export"),
+        [
+            kit.section(
+                _("A copy of *{name}* without its segments: a segment goes to a brand through one export only.").format(
+                    name=safe(name)
+                )
+            ),
+            *([kit.alert(problem)] if problem else []),
+            kit.field(_("Name of the copy"), kit.text_input(copy, most=NAME_LENGTH), Field.NAME),
+        ],
+        callback=Modal.DUPLICATE,
+        submit=_("Duplicate"),
+        close=_("Cancel"),
+        metadata=str(export_id),
+    )
+
+
+def remove_form(t: Translator, export_id: int, name: str, *, may_empty: bool) -> Json:
+    """Before an export is removed: the offer to empty its segments at Omnisend first."""
+    _ = t.gettext
+    buttons = []
+    if may_empty:
+        ask = kit.confirm(
+            _("Empty, then remove?"),
+            _("One last run takes everybody out of its segments at Omnisend. Contacts themselves stay."),
+            _("Empty and remove"),
+            _("Keep it"),
+        )
+        buttons.append(kit.button(_("Empty, then remove"), Action.EMPTY_AND_REMOVE, export_id, confirm=ask))
+    ask = kit.confirm(_("Remove it?"), _("This can't be undone."), _("Remove"), _("Keep it"))
+    buttons.append(
+        kit.button(_("Remove only here"), Action.REMOVE_EXPORT, f"sure-{export_id}", style="danger", confirm=ask)
+    )
+    return kit.modal(
+        _("Remove export"),
+        [
+            kit.section(
+                _(
+                    "Removing *{name}* never touches what Omnisend has: contacts stay, and so do their memberships, "
+                    "unless you empty its segments first."
+                ).format(name=safe(name))
+            ),
+            kit.actions(*buttons),
+        ],
+        callback=Modal.NOTICE,
+        close=_("Keep it"),
+    )

@@ -1,0 +1,230 @@
+"""The words for states, triggers, reasons and notes: what storage and engine keep as codes, said to people."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bot.i18n import Translator
+from bot.slack.views.kit import safe
+from storage.models import Run, RunStatus, Stage, Trigger, When
+
+CUSTOM = "custom:"  # prefix of attributes that are custom properties at Omnisend
+_USER_ID = re.compile(r"\b[UW][A-Z0-9]{7,}\b")
+
+
+def mention(user: str) -> str:
+    """A person as Slack shows them; who is none in Slack by the word kept for them."""
+    return f"<@{user}>" if _USER_ID.fullmatch(user) else safe(user)
+
+
+def explained(t: Translator, error: Any) -> str:
+    """A `FerryError` as mrkdwn: facts made harmless, user ids as mentions."""
+    return _USER_ID.sub(lambda found: f"<@{found[0]}>", safe(error.explain(t.gettext)))
+
+
+def attribute_label(t: Translator, attribute: str) -> str:
+    """The name of an Omnisend attribute; a custom property keeps its own."""
+    _ = t.gettext
+    names = {
+        "email": _("Email"),
+        "firstName": _("First name"),
+        "lastName": _("Last name"),
+        "address": _("Address"),
+        "country": _("Country/Region"),
+        "state": _("State"),
+        "city": _("City"),
+        "postalCode": _("Postal code"),
+    }
+    return names.get(attribute, attribute.removeprefix(CUSTOM))
+
+
+def stage_words(t: Translator, stage: Stage) -> str:
+    _ = t.gettext
+    return {
+        Stage.WAITING: _("Waiting for its turn"),
+        Stage.DRAINING: _("Looking up what earlier runs left open"),
+        Stage.READING: _("Reading profiles"),
+        Stage.COMPARING: _("Comparing with what was sent before"),
+        Stage.SENDING: _("Sending to Omnisend"),
+        Stage.SETTLING: _("Waiting for Omnisend to confirm"),
+    }[stage]
+
+
+def status_words(t: Translator, status: RunStatus) -> str:
+    _ = t.gettext
+    return {
+        RunStatus.QUEUED: _("waiting"),
+        RunStatus.RUNNING: _("running"),
+        RunStatus.ASKING: _("waits for an answer"),
+        RunStatus.DONE: _("done"),
+        RunStatus.FAILED: _("failed"),
+        RunStatus.STOPPED: _("stopped by the guard"),
+        RunStatus.CANCELLED: _("cancelled"),
+        RunStatus.SKIPPED: _("skipped"),
+    }[status]
+
+
+def trigger_words(t: Translator, run: Run) -> str:
+    """Who or what started a run."""
+    _ = t.gettext
+    who = mention(run.started_by)
+    match run.trigger:
+        case Trigger.REFRESH:
+            return _("refresh schedule") if not run.started_by else _("run all by {person}").format(person=who)
+        case Trigger.OWN:
+            return _("its own schedule")
+        case Trigger.RETRY:
+            return _("retry of rejected rows by {person}").format(person=who)
+        case Trigger.RESYNC:
+            return _("full resync by {person}").format(person=who)
+        case Trigger.EMPTY:
+            return _("emptying its segments, by {person}").format(person=who)
+        case Trigger.MANUAL:
+            return _("started by {person}").format(person=who or _("the command line"))
+
+
+def when_words(t: Translator, when: When) -> str:
+    _ = t.gettext
+    return {
+        When.REFRESH: _("with each refresh"),
+        When.OWN: _("on its own schedule"),
+        When.MANUAL: _("by hand only"),
+    }[when]
+
+
+def reject_reason(t: Translator, reason: str) -> str:
+    _ = t.gettext
+    return {
+        "missing_email": _("no email address"),
+        "invalid_email": _("email address not valid"),
+        "email_too_long": _("email address too long"),
+        "suppressed": _("person erased on request"),
+    }.get(reason, safe(reason))
+
+
+def weekday_names(t: Translator) -> list[str]:
+    """Monday first."""
+    _ = t.gettext
+    return [_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun")]
+
+
+def schedule_words(t: Translator, times: list[str], weekdays: list[int], zone: str) -> str:
+    """Such as: daily at 06:00 and 18:00 (Europe/Berlin)."""
+    _ = t.gettext
+    names = weekday_names(t)
+    days = _("daily") if len(set(weekdays)) == 7 else t.list([names[day] for day in sorted(set(weekdays))])
+    return _("{days} at {times} ({zone})").format(days=days, times=t.list(sorted(times)), zone=safe(zone))
+
+
+# --- what a report mentions beside its counts
+
+
+def note_words(t: Translator, note: Mapping[str, Any]) -> str:
+    """One note of a run or preview as a sentence; empty for one that this version has no words for."""
+    _, n = t.gettext, int(note.get("count") or 0)
+    number = t.number(n)
+    match note.get("kind"):
+        case "resumed":
+            return _("The bot was interrupted and went on where it had stopped; nothing was sent twice for good.")
+        case "duplicates":
+            return t.ngettext(
+                "{n} profile shares its email with another: an address is one contact, with the memberships of all.",
+                "{n} profiles share their email with another: an address is one contact, with the memberships of all.",
+                n,
+            ).format(n=number)
+        case "cut":
+            return t.ngettext(
+                "{n} profile has a value that was cut to Omnisend's limit.",
+                "{n} profiles have a value that was cut to Omnisend's limit.",
+                n,
+            ).format(n=number)
+        case "unresolved_countries":
+            return t.ngettext(
+                "{n} profile has a country that is not known; it was left out.",
+                "{n} profiles have a country that is not known; it was left out.",
+                n,
+            ).format(n=number)
+        case "without_profile":
+            return t.ngettext(
+                "{n} member of the segments has no profile.", "{n} members of the segments have no profile.", n
+            ).format(n=number)
+        case "held":
+            return t.ngettext(
+                "{n} contact is still under way at Omnisend from an earlier run: the next run takes it up.",
+                "{n} contacts are still under way at Omnisend from an earlier run: the next run takes them up.",
+                n,
+            ).format(n=number)
+        case "refused":
+            return t.ngettext(
+                "{n} contact was rejected by Omnisend before and has not changed since: it was not tried again.",
+                "{n} contacts were rejected by Omnisend before and have not changed since: they were not tried again.",
+                n,
+            ).format(n=number)
+        case "question_expired":
+            return _("Nobody answered within {hours} hours: the run was skipped.").format(hours=note.get("hours", 24))
+        case "question_superseded":
+            return _("A newer run took the place of this one before anybody answered.")
+        case "source":
+            return safe(note.get("text", ""))
+        case "left_behind":
+            attributes = t.list([attribute_label(t, str(one)) for one in note.get("attributes", ())])
+            return _("No longer mapped, so these stay at Omnisend as they are: {attributes}.").format(
+                attributes=safe(attributes)
+            )
+        case _:
+            return _segment_note(t, note)
+
+
+def _segment_note(t: Translator, note: Mapping[str, Any]) -> str:
+    _ = t.gettext
+    facts = {key: safe(note.get(key, "")) for key in ("segment", "property", "name", "scope")}
+    match note.get("kind"):
+        case "segment_by_hand":
+            return _(
+                "The API key may not make segments ({scope}). Make *{segment}* in Omnisend by hand: custom property "
+                "`{property}` is true."
+            ).format(**facts)
+        case "segment_later":
+            return _("The segment *{segment}* could not be made at Omnisend; the next run tries again.").format(**facts)
+        case "segment_renamed":
+            return _(
+                "Omnisend has a segment named *{segment}* with another rule. It was left alone; ours is *{name}*."
+            ).format(**facts)
+        case "segments_scope":
+            return _("The API key may not read segments ({scope}), so Omnisend's own count is not known.").format(
+                **facts
+            )
+        case "segments_unknown":
+            return _("Omnisend's own count could not be asked for.")
+        case _:
+            return ""
+
+
+def finding_words(t: Translator, finding: Mapping[str, Any]) -> str:
+    """What the guard asks about, as a sentence."""
+    _ = t.gettext
+    facts = {key: t.number(value) if isinstance(value, int | float) else safe(value) for key, value in finding.items()}
+    match finding.get("kind"):
+        case "empty":
+            if finding.get("before") is None:
+                return _("*{segment}* has no members.").format(**facts)
+            return _("*{segment}* fell from {before} to 0 members.").format(**facts)
+        case "fall":
+            return _("*{segment}* fell from {before} to {members} members.").format(**facts)
+        case "ledger_behind":
+            return _(
+                "Omnisend's segment has {at_omnisend} contacts, but this export remembers only {ledger}: its memory "
+                "was lost or restored from an old backup. Sent now, leavers in between would stay at Omnisend."
+            ).format(**facts)
+        case "rejects":
+            return _("{rejected} of {profiles} profiles would be rejected.").format(**facts)
+        case "removals":
+            return _("{removed} of the {exported} contacts exported before would be taken out.").format(**facts)
+        case "new_contacts":
+            return _(
+                "{added} new contacts would be created at Omnisend (the limit is {most}): they may cost money."
+            ).format(**facts)
+        case "field_changed":
+            return _("The field {field} is no longer {before} but {after}.").format(**facts)
+        case _:
+            return _("The guard found something unusual ({kind}).").format(kind=facts.get("kind", "?"))

@@ -1,0 +1,103 @@
+"""The report of a run, and where its parts go.
+
+reference: slack-platform.md §8 (edits do not notify; files), §14 (privacy of channels)
+"""
+
+import json
+
+from tests.scenario.conftest import PEOPLE, Ferry
+
+
+async def _run(ferry: Ferry) -> None:
+    await ferry.carl.command("/ferry run newsletter", channel="marketing")
+
+
+async def test_the_report_notifies_the_channel_and_the_edits_do_not(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    report = await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+    told = await ferry.vera.notifications()
+    assert any(one["ts"] == report.ts and one["how"] != "edit" for one in told)
+    live = next(one for one in await ferry.vera.messages("marketing") if "– done" in one.shown)
+    assert live.edited
+    assert live.buttons == []
+
+
+async def test_the_list_of_rejected_rows_goes_to_who_started_it_and_is_masked(ferry: Ferry) -> None:
+    ferry.source.profiles["p1"]["EMail"] = "ann@nowhere"
+    ferry.source.profiles["p2"]["EMail"] = ""
+    ferry.source.write()
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    report = await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+    assert "*Rejected*\n2" in report.shown
+    letter = await ferry.carl.wait_for_messages("dm", lambda seen: [one for one in seen if one.files])
+    content = (await ferry.carl.read_file(next(one for one in letter if one.files).files[0])).decode("utf-8-sig")
+    lines = content.splitlines()
+    assert lines[0] == "customer id,email,reason"
+    assert [line.split(",")[0] for line in lines[1:]] == ["p1", "p2"]
+    assert "ann@nowhere" not in content
+    everything = json.dumps([one.raw for one in await ferry.vera.messages("marketing")])
+    assert "files" not in everything
+    assert "p1" not in everything
+
+
+async def test_whoever_may_see_them_gets_the_rejected_rows_again(ferry: Ferry) -> None:
+    ferry.source.profiles["p1"]["EMail"] = ""
+    ferry.source.write()
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    await ferry.ada.message("is up to date at Omnisend", channel="marketing")
+    await ferry.ada.click("Rejected rows", where="marketing")
+    await ferry.ada.wait_for_messages("dm", lambda seen: [one for one in seen if one.files])
+
+
+async def test_who_may_not_see_rejected_rows_is_refused(ferry: Ferry) -> None:
+    ferry.source.profiles["p1"]["EMail"] = ""
+    ferry.source.write()
+    await ferry.connect(shared="Admins only")
+    await ferry.set_up(ferry.ada)
+    await ferry.ada.command("/ferry run newsletter", channel="marketing")
+    await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+    await ferry.vera.click("Rejected rows", where="marketing")
+    await ferry.vera.message("Only admins and people that the connection is shared with", channel="marketing")
+    assert not [one for one in await ferry.vera.messages("dm") if one.files]
+
+
+async def test_a_second_run_sends_only_the_difference_and_says_so(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+    ferry.source.segment("VIP", list(ferry.source.profiles)[1:])
+    await _run(ferry)
+    report = await ferry.vera.message("*Removed*\n1", channel="marketing")
+    assert f"*Unchanged*\n{PEOPLE - 1}" in report.shown
+
+
+async def test_what_the_run_noticed_stands_in_the_reports_thread(ferry: Ferry) -> None:
+    ferry.source.profiles["p1"]["EMail"] = ferry.source.profiles["p2"]["EMail"].upper()
+    ferry.source.write()
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    report = await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+    details = await ferry.vera.message("shares its email", channel="marketing")
+    assert details.thread_ts == report.ts
+
+
+async def test_the_history_shows_the_runs_as_a_chart_and_as_text(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    await ferry.vera.message(f"*Added*\n{PEOPLE}", channel="marketing")
+    await _run(ferry)
+    await ferry.vera.message(f"*Unchanged*\n{PEOPLE}", channel="marketing")
+    await ferry.vera.command("/ferry history newsletter", channel="marketing")
+    history = await ferry.vera.message("The last runs of Newsletter", channel="marketing")
+    assert history.ephemeral
+    assert any(block["type"] == "data_visualization" for block in history.blocks)
+    assert f"{PEOPLE} added" in history.shown

@@ -1,0 +1,58 @@
+"""What the clock does: scheduled runs, those that were missed, questions that nobody answers.
+
+reference: the issue's words on schedules and the guard; customer-insights.md §4
+"""
+
+from datetime import timedelta
+
+from sqlmodel import select
+
+from bot.pipeline.schedule import QUESTION_HOURS, expire_questions
+from storage.models import Schedule, now
+from tests.scenario.conftest import Ferry, Start
+
+
+async def _due(ferry: Ferry, ago: timedelta) -> None:
+    """Make the schedule due some time ago."""
+    async with ferry.app.database.write() as session:
+        schedule = (await session.exec(select(Schedule))).one()
+        schedule.next_due = now() - ago
+        session.add(schedule)
+
+
+async def _with_own_schedule(start: Start, missed: timedelta) -> None:
+    async with start() as ferry:
+        await ferry.connect()
+        await ferry.set_up(fields={"When it runs": "On its own schedule"})
+        await _due(ferry, missed)
+
+
+async def test_what_was_missed_by_minutes_runs_once_on_return(start: Start) -> None:
+    await _with_own_schedule(start, timedelta(minutes=30))
+    async with start() as ferry:
+        report = await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+        assert "its own schedule" in report.shown
+
+
+async def test_what_was_missed_by_hours_is_told_and_can_be_run_from_there(start: Start) -> None:
+    await _with_own_schedule(start, timedelta(hours=5))
+    async with start() as ferry:
+        missed = await ferry.vera.message("The bot was down", channel="marketing")
+        assert "*Newsletter*" in missed.shown
+        assert "Next:" in missed.shown
+        await ferry.carl.click("Run now", where="marketing")
+        await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+
+
+async def test_a_question_that_nobody_answers_expires_with_a_note(ferry: Ferry) -> None:
+    ferry.source.segment("VIP", [])
+    await ferry.connect()
+    await ferry.set_up()
+    await ferry.carl.command("/ferry run newsletter", channel="marketing")
+    await ferry.vera.message("please look before anything is sent", channel="marketing")
+    async with ferry.app.database.write() as session:
+        await expire_questions(session, now() + timedelta(hours=QUESTION_HOURS + 1))
+    await ferry.vera.message("was skipped: nothing was sent", channel="marketing")
+    await ferry.vera.message("Nobody answered within 24 hours", channel="marketing")
+    question = await ferry.vera.message("had a question", channel="marketing")
+    assert question.buttons == []
