@@ -40,6 +40,9 @@ def connect(*, memory_mb: int, spill: Path | None, threads: int = 2) -> DuckDBCo
         config |= {"force_mbedtls_unsafe": "true", "temp_file_encryption": True, "temp_directory": str(spill)}
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET enable_progress_bar = false")
+    if spill is not None:
+        # A join or sort that would just about fit fails instead of spilling, unless it has to leave room to others.
+        connection.execute(f"SET operator_memory_limit = '{memory_mb // 4}MB'")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET disable_parquet_prefetching = true")  # it holds whole row groups, and files here are local
     return connection

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     open_batches: int = Field(default=2_000, gt=0)
     """The most batches of a run that may be under way at Omnisend at once."""
 
-    memory_mb: int = Field(default=192, ge=64)
+    memory_mb: int = Field(default=128, ge=64)
     """What DuckDB may use for staging before it spills, in megabytes."""
 
     log_level: str = "INFO"

@@ -8,6 +8,7 @@ Digests cover canonical values and a format version, never the JSON that is sent
 a contact that is in none of the new segments need not be sent again, and one that loses a segment does.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,7 @@ from storage.secrets import DIGEST_BYTES, DigestKey
 
 FORMAT = "1"  # of the canonical form; a new one makes every contact a changed one
 BATCH_ROWS = 5_000  # contacts handed out at once: a claim group
+SLICE_ROWS = 300_000  # profiles or ledger entries joined and sorted at once
 MAX_SEGMENTS = 100  # of one export: a membership is a bit of 128
 
 _LOCAL = r"[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+"
@@ -186,26 +188,38 @@ class Staging:
         self._everything = everything
         self._fold()
         leaver = "kept" if self._keep_leavers else "removed"
-        self._con.execute(_LEAVERS_SQL, {"removal": self.removal_payload, "leaver": leaver})
+        self._con.execute("CREATE TABLE leavers (digest BLOB, op VARCHAR)")
+        for part in self._slices():
+            values = {"removal": self.removal_payload, "leaver": leaver}
+            self._con.execute(_LEAVERS_SQL.format(part=part), values)
         return self._count()
 
     def _fold(self) -> None:
         """Find the emails of several profiles. The smallest customer id wins; memberships are united."""
         values = ", ".join(["customer_id", *self._columns()])
-        self._con.execute(
-            "CREATE TABLE shared AS SELECT digest FROM staged WHERE reason IS NULL GROUP BY digest HAVING count(*) > 1"
-        )
-        self._con.execute(
-            f"""CREATE TABLE duplicates AS
-            SELECT digest, bit_or(mask) AS mask, arg_min(row, ROW({values})) AS row, count(*) AS profiles
-            FROM staged JOIN shared USING (digest) WHERE reason IS NULL GROUP BY digest"""
-        )
+        self._con.execute("CREATE TABLE duplicates (digest BLOB, mask UHUGEINT, row BIGINT, profiles BIGINT)")
+        for part in self._slices():
+            staged = f"(SELECT * FROM staged WHERE reason IS NULL AND {part})"
+            self._con.execute(
+                f"""INSERT INTO duplicates
+                SELECT digest, bit_or(mask), arg_min(row, ROW({values})), count(*) FROM {staged}
+                WHERE digest IN (SELECT digest FROM {staged} GROUP BY digest HAVING count(*) > 1) GROUP BY digest"""
+            )
 
-    def _verdicts_sql(self) -> str:
-        """Each wanted contact with what is to be done: every column of `staged`, and op, payload, known, mask.
+    def _slices(self) -> list[str]:
+        """Conditions that cut all digests, in ascending order, into parts that joins and sorts hold in little memory.
 
-        One pass over the profiles against the ledger's narrow hash table: a million of each fit into little memory.
+        Digests are evenly spread. DuckDB's operators can spill, but a few at a time that each almost fit may fail.
         """
+        ledger = self._one("SELECT count(*) FROM ledger")
+        count = min(256, 1 + max(self._rows, ledger) // SLICE_ROWS)
+        bounds = [bytes([256 * number // count]) for number in range(count)]
+        lower = [f"digest >= {_blob(bound)}" for bound in bounds]
+        upper = [f" AND digest < {_blob(bound)}" for bound in bounds[1:]] + [""]
+        return [low + up for low, up in zip(lower, upper, strict=True)]
+
+    def _verdicts_sql(self, part: str) -> str:
+        """Each wanted contact of a slice with what is to be done: every column of `staged`, and op, payload, known."""
         return f"""
             SELECT w.*, CASE WHEN h.digest IS NOT NULL THEN 'held'
                              WHEN r.digest IS NOT NULL THEN 'refused'
@@ -216,11 +230,12 @@ class Staging:
                    l.digest IS NOT NULL AND (l.known OR l.state IN ('confirmed', 'in_doubt')) AS known
             FROM (SELECT s.* REPLACE (coalesce(d.mask, s.mask) AS mask),
                          {_keyed(self._canonical_sql("s", "coalesce(d.mask, s.mask)"))} AS payload
-                  FROM staged s LEFT JOIN duplicates d USING (digest)
-                  WHERE s.reason IS NULL AND (d.row IS NULL OR d.row = s.row)
+                  FROM (SELECT * FROM staged WHERE reason IS NULL AND {part}) s
+                  LEFT JOIN (SELECT * FROM duplicates WHERE {part}) d USING (digest)
+                  WHERE (d.row IS NULL OR d.row = s.row)
                     AND s.digest NOT IN (SELECT digest FROM suppressed)) w
-            LEFT JOIN ledger l USING (digest)
-            LEFT JOIN held h USING (digest)
+            LEFT JOIN (SELECT * FROM ledger WHERE {part}) l USING (digest)
+            LEFT JOIN (SELECT * FROM held WHERE {part}) h USING (digest)
             LEFT JOIN refused r ON r.digest = w.digest AND r.payload = w.payload"""
 
     def _verdict_values(self) -> dict[str, Any]:
@@ -228,10 +243,13 @@ class Staging:
 
     def _count(self) -> Comparison:
         bits = "".join(f", count(*) FILTER ({_bit('mask', position)})" for position in range(len(self._segments)))
-        counts = self._con.execute(
-            f"SELECT op, count(*){bits} FROM ({self._verdicts_sql()}) GROUP BY op", self._verdict_values()
-        ).fetchall()
-        ops = {row[0]: row[1] for row in counts}
+        counts: list[tuple[Any, ...]] = []
+        for part in self._slices():
+            sql = f"SELECT op, count(*){bits} FROM ({self._verdicts_sql(part)}) GROUP BY op"
+            counts += self._con.execute(sql, self._verdict_values()).fetchall()
+        ops = Counter[str]()
+        for op, count, *_ in counts:
+            ops[op] += count
         leavers = dict(self._con.execute("SELECT op, count(*) FROM leavers GROUP BY op").fetchall())
         reasons = dict(
             self._con.execute("SELECT reason, count(*) FROM staged WHERE reason IS NOT NULL GROUP BY reason").fetchall()
@@ -263,13 +281,13 @@ class Staging:
         """Contacts that Omnisend refused once and that this difference no longer skips for it: changed, or gone."""
         if not self._one("SELECT count(*) FROM refused"):
             return []
-        rows = self._con.execute(
-            f"""SELECT DISTINCT digest FROM refused
-            WHERE digest NOT IN (SELECT digest FROM ({self._verdicts_sql()}) WHERE op IN ('refused', 'held'))
-              AND digest NOT IN (SELECT digest FROM leavers WHERE op <> 'removed')""",
-            self._verdict_values(),
-        ).fetchall()
-        return [digest for (digest,) in rows]
+        outdated: list[bytes] = []
+        for part in self._slices():
+            sql = f"""SELECT DISTINCT digest FROM refused WHERE {part}
+                AND digest NOT IN (SELECT digest FROM ({self._verdicts_sql(part)}) WHERE op IN ('refused', 'held'))
+                AND digest NOT IN (SELECT digest FROM leavers WHERE op <> 'removed')"""
+            outdated += [digest for (digest,) in self._con.execute(sql, self._verdict_values()).fetchall()]
+        return outdated
 
     # --- out
 
@@ -280,15 +298,16 @@ class Staging:
         """
         which = "v.op IN ('added', 'changed')" if only is None else f"v.digest IN ({self._again(only)})"
         values = "".join(f", {column}" for column in self._columns())
-        self._con.execute(
-            f"""CREATE OR REPLACE TABLE outgoing AS SELECT digest, payload, op, known, mask, email{values}
-            FROM ({self._verdicts_sql()}) v WHERE {which} ORDER BY digest""",
-            self._verdict_values(),
-        )
         known = "known" if only is None else "true"
-        yield from self._stream(
-            f"SELECT digest, payload, op, {known} AS known, email, {self._body_sql()} AS body FROM outgoing"
-        )
+        for part in self._slices():
+            self._con.execute(
+                f"""CREATE OR REPLACE TABLE outgoing AS SELECT digest, payload, op, known, mask, email{values}
+                FROM ({self._verdicts_sql(part)}) v WHERE {which} ORDER BY digest""",
+                self._verdict_values(),
+            )
+            yield from self._stream(
+                f"SELECT digest, payload, op, {known} AS known, email, {self._body_sql()} AS body FROM outgoing"
+            )
 
     def removals(self, only: Sequence[bytes] | None = None) -> Iterator[pa.RecordBatch]:
         """Contacts to take out of the export's segments, in digest order: digest."""
@@ -310,11 +329,13 @@ class Staging:
     def samples(self, most: int = 3) -> list[Sample]:
         """The first contacts to be sent, with their values by attribute label."""
         columns = ", ".join(["customer_id", "op", "email", "mask", *self._columns()])
-        rows = self._con.execute(
-            f"""SELECT {columns} FROM ({self._verdicts_sql()})
-            WHERE op IN ('added', 'changed') ORDER BY digest LIMIT {int(most)}""",
-            self._verdict_values(),
-        ).fetchall()
+        rows: list[tuple[Any, ...]] = []
+        for part in self._slices():
+            sql = f"""SELECT {columns} FROM ({self._verdicts_sql(part)})
+                WHERE op IN ('added', 'changed') ORDER BY digest LIMIT {int(most) - len(rows)}"""
+            rows += self._con.execute(sql, self._verdict_values()).fetchall()
+            if len(rows) >= most:
+                break
         labels = [line.label for line in self._plan.attributes]
         return [
             Sample(
@@ -476,13 +497,13 @@ class Staging:
 
 
 _LEAVERS_SQL = """
-CREATE TABLE leavers AS
+INSERT INTO leavers
 SELECT l.digest, CASE WHEN l.digest IN (SELECT digest FROM held) THEN 'held'
                       WHEN $leaver = 'kept' AND l.digest NOT IN (SELECT digest FROM suppressed) THEN 'kept'
                       WHEN l.digest IN (SELECT digest FROM refused WHERE payload = $removal) THEN 'refused'
                       ELSE 'removed' END AS op
-FROM ledger l
-WHERE l.digest NOT IN (SELECT digest FROM staged WHERE reason IS NULL AND digest IS NOT NULL)
+FROM (SELECT digest FROM ledger WHERE {part}) l
+WHERE l.digest NOT IN (SELECT digest FROM staged WHERE reason IS NULL AND {part})
    OR l.digest IN (SELECT digest FROM suppressed)
 """
 
@@ -494,6 +515,10 @@ def _keyed(message: str) -> str:
 
 def _email_message(email: str) -> str:
     return f"{literal('email')} || {_UNIT} || {email}"
+
+
+def _blob(value: bytes) -> str:
+    return "'" + "".join(f"\\x{byte:02X}" for byte in value) + "'::BLOB"
 
 
 def _bit(mask: str, position: int) -> str:
