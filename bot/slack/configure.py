@@ -1,6 +1,7 @@
 """The flow of setting up an export: form, mapping row by row, options, saving. Saving never runs anything."""
 
 import re
+from functools import cache
 from zoneinfo import available_timezones
 
 from bot.services.actor import Actor
@@ -42,7 +43,6 @@ class Configuring:
         self._desk = desk
         self._services = desk.services
         self._drafts = Drafts()
-        self._zones = sorted(available_timezones())
         router.click(Action.EXPORT, self.new)
         router.click(Action.EDIT_EXPORT, self.edit)
         router.click(Action.DUPLICATE_EXPORT, self.duplicate)
@@ -190,7 +190,7 @@ class Configuring:
 
     async def _offer_zones(self, visit: Visit) -> list[Json]:
         typed = visit.text.casefold().replace(" ", "_")
-        return [kit.option(zone, zone) for zone in self._zones if typed in zone.casefold()][:100]
+        return [kit.option(zone, zone) for zone in _zones() if typed in zone.casefold()][:100]
 
     # --- the mapping, row by row
 
@@ -347,6 +347,12 @@ class Configuring:
 
     def _draft(self, visit: Visit) -> Draft:
         return self._drafts.get(visit.metadata.partition("|")[0], visit.user_id)
+
+
+@cache
+def _zones() -> list[str]:
+    """Every time zone there is; looking them up reads hundreds of files."""
+    return sorted(available_timezones())
 
 
 def _channel_here(visit: Visit) -> str:

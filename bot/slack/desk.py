@@ -7,7 +7,7 @@ from bot.services.context import Services
 from bot.slack.directory import Directory
 from bot.slack.gateway import Gateway
 from bot.slack.mailbox import Mailbox
-from bot.slack.reports import LiveMessages, Reports
+from bot.slack.reports import Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +19,4 @@ class Desk:
     directory: Directory
     mailbox: Mailbox
     reports: Reports
-    live: LiveMessages
     changed: Callable[[str], None]

@@ -58,7 +58,7 @@ class Face:
         self.outbox = Outbox(mailbox, reports.deliverers, reports.redirect, on_delivered=self._delivered)
         self.router = Router(self.bolt, gateway, directory, self.tasks)
 
-        desk = Desk(services, gateway, directory, mailbox, reports, self._live, self._changed)
+        desk = Desk(services, gateway, directory, mailbox, reports, self._changed)
         connecting = Connecting(desk, self.router)
         self._homes = Homes(desk, self.router, connecting, self.tasks)
         Commands(

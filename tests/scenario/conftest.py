@@ -5,7 +5,8 @@ The emulators live as long as the session and are reset for each test; the bot, 
 
 import asyncio
 import csv
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,16 @@ from sqlmodel import col, select
 
 from bot.app import App, running
 from bot.sandbox.slack.client import Modal, Person, SlackWorld
+from bot.services.actor import Actor
+from bot.services.connections import ConnectionDraft, consent_text
+from bot.services.exports import ExportDraft
+from bot.services.overview import line_of
+from bot.services.people import PersonProfile
+from bot.services.schedules import ScheduleDraft
 from bot.settings import Rate, Settings
 from bot.slack.pacing import Pace
-from storage.models import OutboxMessage, OutboxState, Run, RunStatus
+from storage.database import Database
+from storage.models import Audience, FieldMapping, OutboxMessage, OutboxState, Run, RunStatus, When
 from tests.processes import emulator
 
 Json = dict[str, Any]
@@ -122,30 +130,44 @@ class Ferry:
     def vera(self) -> Person:
         return self.slack.person("vera")
 
-    async def connect(self, person: Person | None = None, *, shared: str = "Everyone in this workspace") -> None:
-        """Connect the emulated brand through Slack, as an admin does it."""
-        ada = person or self.ada
-        await ada.command("/ferry connect", channel="marketing")
-        modal = await form(ada, "Connect Omnisend")
-        await modal.fill({"Display name": "Acme Shop", "Omnisend API key": self.omnisend.key, "I agree": True})
-        await ada.choose("Who may use it", shared)
-        await submit(modal)
-        await ada.wait_for(lambda screen: "Connected to" in screen.modal_text)
-        await submit(modal)
-        await ada.modal("Connected")
-        await ada.close(everything=True)
+    async def connect(self, audience: Audience = Audience.EVERYONE) -> None:
+        """A connection of the emulated brand, as if Ada had made it in Slack."""
+        draft = ConnectionDraft(
+            "Acme Shop", self.omnisend.key, audience, agreed=True, text_shown=consent_text(), language="en-US"
+        )
+        await self.app.services.connections.connect(await self.actor("ada"), draft)
 
     async def set_up(
-        self, person: Person | None = None, name: str = "Newsletter", fields: Mapping[str, Any] | None = None
+        self,
+        person: str = "carl",
+        name: str = "Newsletter",
+        *,
+        segments: Iterable[str] = ("VIP",),
+        when: When = When.MANUAL,
+        schedule: ScheduleDraft | None = None,
     ) -> None:
-        """Set up an export of the segment VIP (or what `fields` say) through Slack, as a contributor does it."""
-        carl = person or self.carl
-        await carl.command(f"/ferry export {name}", channel="marketing")
-        modal = await form(carl, "New export")
-        await modal.fill({"Segments": ["VIP"], **(fields or {})})
-        await submit(modal)
-        await carl.modal("Saved")
-        await carl.close(everything=True)
+        """An export that reports to #marketing, as if that person had made it in Slack."""
+        services, actor = self.app.services, await self.actor(person)
+        (connection,) = await services.connections.visible(actor)
+        email = FieldMapping(team_id="", export_id=0, position=0, attribute="email", value="EMail")
+        draft = ExportDraft(
+            name,
+            connection.id or 0,
+            tuple(segments),
+            (line_of(email),),
+            when=when,
+            channel=await self.slack.channel_id("marketing"),
+            schedule=schedule,
+        )
+        await services.exports.save(actor, draft)
+
+    async def actor(self, person: str) -> Actor:
+        """Somebody of the workspace as the services know them."""
+        people = (await self.slack.state())["people"]
+        found = next(one for one in people if one["name"] == person)
+        admin = bool(found["is_admin"] or found["is_owner"])
+        profile = PersonProfile(person, found["locale"], found["tz"], admin)
+        return await self.app.services.people.actor(self.settings.team_id, found["id"], profile)
 
     async def app_outbox_empty(self) -> None:
         """Wait until Slack has everything that was to be said."""
@@ -207,8 +229,20 @@ def source(tmp_path: Path) -> Source:
     return made
 
 
+@pytest.fixture(scope="session")
+async def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with today's schema: to copy one is quicker than to migrate each."""
+    path = tmp_path_factory.mktemp("database") / "ferry.sqlite3"
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    await database.open()
+    await database.close()
+    return path
+
+
 @pytest.fixture
-def settings(tmp_path: Path, slack_process: Json, omnisend: Omnisend, source: Source) -> Settings:
+def settings(new_database: Path, tmp_path: Path, slack_process: Json, omnisend: Omnisend, source: Source) -> Settings:
+    (tmp_path / "data").mkdir(mode=0o700)
+    shutil.copy(new_database, tmp_path / "data")
     return Settings(
         _env_file=None,
         data_dir=tmp_path / "data",

@@ -6,6 +6,7 @@ reference: slack-platform.md §3 (views keep what is typed where ids stay; exter
 import json
 
 from bot.sandbox.slack.client import Modal, Person
+from storage.models import Audience
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -140,7 +141,7 @@ async def test_saving_runs_nothing(ferry: Ferry) -> None:
 
 
 async def test_who_may_use_no_connection_is_told_whom_to_ask(ferry: Ferry) -> None:
-    await ferry.connect(shared="Admins only")
+    await ferry.connect(Audience.ADMINS)
     await ferry.carl.command("/ferry export")
     screen = await ferry.carl.wait_for(lambda one: "No connection is shared with you yet" in one.modal_text)
     assert "<@U" in screen.modal_text

@@ -5,6 +5,7 @@ reference: slack-platform.md §3 (a trigger lives 3 s: the modal opens first), t
 
 import json
 
+from storage.models import Audience
 from tests.scenario.conftest import PEOPLE, Ferry
 
 
@@ -35,8 +36,8 @@ async def test_the_preview_leads_to_the_run(ferry: Ferry) -> None:
 
 
 async def test_a_viewer_may_not_look_at_samples(ferry: Ferry) -> None:
-    await ferry.connect(shared="Admins only")
-    await ferry.set_up(ferry.ada)
+    await ferry.connect(Audience.ADMINS)
+    await ferry.set_up("ada")
     await ferry.vera.command("/ferry preview newsletter")
     await ferry.vera.wait_for(lambda one: "Only admins and people that the connection is shared with" in one.modal_text)
 

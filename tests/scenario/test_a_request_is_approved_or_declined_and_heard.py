@@ -4,6 +4,7 @@ reference: slack-platform.md §14 (re-check the right on every action; condense 
 """
 
 from bot.sandbox.slack.client import Person
+from storage.models import Audience
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -36,7 +37,7 @@ async def test_an_admin_connects_for_a_request_and_the_requester_can_go_on(ferry
 
 
 async def test_an_existing_connection_can_be_shared_instead(ferry: Ferry) -> None:
-    await ferry.connect(shared="Admins only")
+    await ferry.connect(Audience.ADMINS)
     await _ask(ferry.carl)
     await ferry.ada.message("asks for a connection", channel="dm")
     await ferry.ada.click("Review and connect", where="dm")

@@ -3,6 +3,7 @@
 reference: slack-platform.md §14 (a button's value is no authorisation)
 """
 
+from storage.models import Audience
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -32,8 +33,8 @@ async def test_a_contributor_whose_connection_is_no_longer_shared_can_not_save(f
 
 
 async def test_somebody_elses_button_in_the_channel_does_nothing_for_a_viewer(ferry: Ferry) -> None:
-    await ferry.connect(shared="Admins only")
-    await ferry.set_up(ferry.ada)
+    await ferry.connect(Audience.ADMINS)
+    await ferry.set_up("ada")
     (ferry.source.folder / "segments" / "VIP.csv").unlink()
     await ferry.ada.command("/ferry run newsletter", channel="marketing")
     await ferry.vera.message("*Newsletter* failed", channel="marketing")

@@ -5,6 +5,7 @@ reference: slack-platform.md §8 (edits do not notify; files), §14 (privacy of 
 
 import json
 
+from storage.models import Audience
 from tests.scenario.conftest import PEOPLE, Ferry
 
 
@@ -58,8 +59,8 @@ async def test_whoever_may_see_them_gets_the_rejected_rows_again(ferry: Ferry) -
 async def test_who_may_not_see_rejected_rows_is_refused(ferry: Ferry) -> None:
     ferry.source.profiles["p1"]["EMail"] = ""
     ferry.source.write()
-    await ferry.connect(shared="Admins only")
-    await ferry.set_up(ferry.ada)
+    await ferry.connect(Audience.ADMINS)
+    await ferry.set_up("ada")
     await ferry.ada.command("/ferry run newsletter", channel="marketing")
     await ferry.vera.message("is up to date at Omnisend", channel="marketing")
     await ferry.vera.click("Rejected rows", where="marketing")

@@ -3,6 +3,7 @@
 reference: the design's rules of the product (a connection in use can't be removed)
 """
 
+from storage.models import Audience
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -14,7 +15,7 @@ async def _menu(ferry: Ferry, entry: str) -> None:
 
 async def test_sharing_with_a_group_lets_its_members_use_it(ferry: Ferry) -> None:
     await ferry.slack.add_group("marketing-leads", members=["carl"])
-    await ferry.connect(shared="Admins only")
+    await ferry.connect(Audience.ADMINS)
     await _menu(ferry, "Edit, share")
     modal = await form(ferry.ada, "Edit connection")
     await ferry.ada.choose("Who may use it", "Admins, and people that I choose")

@@ -5,6 +5,7 @@ reference: slack-platform.md §3 (views.publish), §9 (100 blocks), §14 (App Ho
 
 from bot.sandbox.slack.client import Person
 from bot.sandbox.slack.elements import placed_elements
+from storage.models import Audience
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -34,8 +35,8 @@ async def test_a_contributor_sees_name_and_type_of_a_connection_and_no_settings(
 
 
 async def test_a_viewer_sees_exports_and_runs_and_can_ask(ferry: Ferry) -> None:
-    await ferry.connect(shared="Admins only")
-    await ferry.set_up(ferry.ada)
+    await ferry.connect(Audience.ADMINS)
+    await ferry.set_up("ada")
     await ferry.vera.open_home()
     await ferry.vera.home("Newsletter")
     buttons = await _buttons(ferry.vera)
@@ -74,12 +75,7 @@ async def test_many_exports_are_paged(ferry: Ferry) -> None:
     for number in range(12):
         ferry.source.segment(f"S{number:02}", ["p1"])
     for number in range(12):
-        await ferry.carl.command(f"/ferry export Export {number:02}")
-        modal = await form(ferry.carl, "New export")
-        await modal.fill({"Segments": [f"S{number:02}"]})
-        await submit(modal)
-        await ferry.carl.modal("Saved")
-        await ferry.carl.close(everything=True)
+        await ferry.set_up(name=f"Export {number:02}", segments=[f"S{number:02}"])
     await ferry.carl.open_home()
     assert "Export 11" not in await ferry.carl.home("Export 09")
     await ferry.carl.click("Next", where="home")
@@ -89,7 +85,7 @@ async def test_many_exports_are_paged(ferry: Ferry) -> None:
 
 
 async def test_an_admin_answers_a_request_from_home(ferry: Ferry) -> None:
-    await ferry.connect(shared="Admins only")
+    await ferry.connect(Audience.ADMINS)
     await ferry.carl.command("/ferry connect")
     modal = await form(ferry.carl, "Request a connection")
     await modal.fill({"What for": "Newsletter"})

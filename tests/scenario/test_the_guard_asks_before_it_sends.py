@@ -5,6 +5,7 @@ reference: slack-platform.md §14 (re-check on every action; condense the messag
 
 import asyncio
 
+from storage.models import Audience
 from tests.scenario.conftest import Ferry
 
 
@@ -75,8 +76,8 @@ async def test_a_question_that_a_newer_run_overtook_is_closed(ferry: Ferry) -> N
 
 async def test_a_viewer_can_not_answer(ferry: Ferry) -> None:
     ferry.source.segment("VIP", [])
-    await ferry.connect(shared="Admins only")
-    await ferry.set_up(ferry.ada)
+    await ferry.connect(Audience.ADMINS)
+    await ferry.set_up("ada")
     await ferry.ada.command("/ferry run newsletter", channel="marketing")
     await ferry.vera.message("please look before anything is sent", channel="marketing")
     await ferry.vera.click("Send", where="marketing", confirm=True)

@@ -3,6 +3,7 @@
 reference: customer-insights.md §4 (system schedule), §6 (roles)
 """
 
+from storage.models import When
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -13,7 +14,7 @@ async def test_an_admin_sets_the_refresh_and_exports_attached_to_it_have_a_next_
     await modal.fill({"The refresh is": "On", "At": ["06:00", "18:00"]})
     await submit(modal)
     await ferry.ada.wait_for(lambda one: "The refresh runs daily at 06:00 and 18:00 (Europe/London)" in one.modal_text)
-    await ferry.set_up(fields={"When it runs": "With each refresh of the workspace"})
+    await ferry.set_up(when=When.REFRESH)
     await ferry.carl.command("/ferry status")
     assert "next" in (await ferry.carl.message("Exports")).shown
 
@@ -22,8 +23,7 @@ async def test_run_all_starts_what_has_an_active_schedule_and_nothing_else(ferry
     ferry.source.segment("Other", ["p1"])
     await ferry.connect()
     await ferry.set_up(name="Manual")
-    fields = {"Segments": ["Other"], "When it runs": "With each refresh of the workspace"}
-    await ferry.set_up(name="Scheduled", fields=fields)
+    await ferry.set_up(name="Scheduled", segments=["Other"], when=When.REFRESH)
     await ferry.ada.command("/ferry run all")
     assert "*Scheduled*" in (await ferry.ada.message("Started")).shown
     await ferry.vera.message("*Scheduled* is up to date", channel="marketing")

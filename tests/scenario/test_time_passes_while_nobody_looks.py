@@ -8,7 +8,8 @@ from datetime import timedelta
 from sqlmodel import select
 
 from bot.pipeline.schedule import QUESTION_HOURS, expire_questions
-from storage.models import Schedule, now
+from bot.services.schedules import ScheduleDraft
+from storage.models import Schedule, When, now
 from tests.scenario.conftest import Ferry, Start
 
 
@@ -23,7 +24,7 @@ async def _due(ferry: Ferry, ago: timedelta) -> None:
 async def _with_own_schedule(start: Start, missed: timedelta) -> None:
     async with start() as ferry:
         await ferry.connect()
-        await ferry.set_up(fields={"When it runs": "On its own schedule"})
+        await ferry.set_up(when=When.OWN, schedule=ScheduleDraft(("06:00",)))
         await _due(ferry, missed)
 
 

@@ -149,7 +149,8 @@ def finished(t: Translator, run: Run) -> Json:
     blocks += _section("\n".join(_segment(t, segment) for segment in run.segments[:SHOWN_SEGMENTS]))
     blocks += _section("\n".join(advice(t, run)))
     blocks.append(kit.context(_ending(t, run)))
-    blocks.append(kit.actions(*_report_buttons(t, run)))
+    if run.export_id is not None:
+        blocks.append(kit.actions(*_report_buttons(t, run)))
     return kit.message(_plain_report(t, run), blocks)
 
 
@@ -251,7 +252,7 @@ def _report_buttons(t: Translator, run: Run) -> list[Json]:
     _ = t.gettext
     buttons: list[Json] = []
     if run.status in _REPEATABLE:
-        buttons.append(kit.button(_("Run again"), Action.RUN, run.export_id or "", style="primary"))
+        buttons.append(kit.button(_("Run again"), Action.RUN, run.export_id, style="primary"))
     if run.rejected and run.status is RunStatus.DONE:
         buttons += [
             kit.button(_("Rejected rows"), Action.REJECTS, run.id, label=_("Send me the rejected rows in private")),
@@ -265,8 +266,8 @@ def _report_buttons(t: Translator, run: Run) -> list[Json]:
             _("No"),
             danger=False,
         )
-        buttons.append(kit.button(_("Full resync"), Action.RESYNC, run.export_id or "", confirm=ask))
-    buttons.append(kit.button(_("History"), Action.HISTORY, run.export_id or ""))
+        buttons.append(kit.button(_("Full resync"), Action.RESYNC, run.export_id, confirm=ask))
+    buttons.append(kit.button(_("History"), Action.HISTORY, run.export_id))
     return buttons
 
 
@@ -307,10 +308,7 @@ def failed(t: Translator, run: Run, *, sent: bool, next_due: datetime | None = N
             kit.section(said),
             *_section(safe(run.error_text or "")),
             kit.context(" · ".join(text for text in (sent_words, then, _ending(t, run)) if text)),
-            kit.actions(
-                kit.button(_("Run again"), Action.RUN, run.export_id or "", style="primary"),
-                kit.button(_("History"), Action.HISTORY, run.export_id or ""),
-            ),
+            *([kit.actions(*_report_buttons(t, run))] if run.export_id is not None else []),
         ],
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.i18n import Translator
 from bot.slack.views.kit import safe
-from storage.models import Run, RunStatus, Stage, Trigger, When
+from storage.models import Run, RunStatus, Stage, Trigger
 
 CUSTOM = "custom:"  # prefix of attributes that are custom properties at Omnisend
 _USER_ID = re.compile(r"\b[UW][A-Z0-9]{7,}\b")
@@ -81,15 +81,6 @@ def trigger_words(t: Translator, run: Run) -> str:
             return _("emptying its segments, by {person}").format(person=who)
         case Trigger.MANUAL:
             return _("started by {person}").format(person=who or _("the command line"))
-
-
-def when_words(t: Translator, when: When) -> str:
-    _ = t.gettext
-    return {
-        When.REFRESH: _("with each refresh"),
-        When.OWN: _("on its own schedule"),
-        When.MANUAL: _("by hand only"),
-    }[when]
 
 
 def reject_reason(t: Translator, reason: str) -> str:
