@@ -71,9 +71,10 @@ async def take(database: Database, brand_id: str, holder: str) -> Taken | None:
         free = lease.released or lease.holder == holder or idle > EXPIRY_SECONDS or is_dead(lease.holder)
         if not free:
             return None
+        mine = lease.holder == holder  # this process's limiter remembers by itself
         taken = Taken(
-            [max(0.0, time.time() - moment) for moment in lease.window],
-            after_crash=not lease.released,
+            () if mine else [max(0.0, time.time() - moment) for moment in lease.window],
+            after_crash=not lease.released and not mine,
             idle_seconds=max(0.0, idle),
         )
         lease.holder, lease.released, lease.renewed_at = holder, False, now()

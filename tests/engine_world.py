@@ -289,8 +289,11 @@ class World:
             assert {name: _shown(stored[email], name) for name in contact.values} == dict(contact.values)
 
     async def posted(self, since: int = 0) -> int:
-        """How many batches were posted to Omnisend, from the request of this number on."""
-        return sum(entry["method"] == "POST" and entry["path"] == "/api/batches" for entry in await self.asked(since))
+        """How many batches Omnisend took, from the request of this number on."""
+        return sum(
+            (entry["method"], entry["path"], entry["status"]) == ("POST", "/api/batches", 201)
+            for entry in await self.asked(since)
+        )
 
     async def asked(self, since: int = 0) -> list[dict[str, Any]]:
         """The requests that Omnisend was sent."""

@@ -15,7 +15,7 @@ import structlog
 
 from bot.omnisend.client import OmnisendClient
 from bot.omnisend.contacts import MAX_BATCH_ITEMS, batch_body, pack, removal_item, removal_patch
-from bot.omnisend.errors import Conflict, FateUnknown, Refused, TooLarge, Unavailable
+from bot.omnisend.errors import STOPS_RUN, Conflict, FateUnknown, Refused, TooLarge, Unavailable
 from bot.pipeline.errors import GuardStopped, OmnisendAway
 from bot.pipeline.settling import OpenBatch, Settler, StillUnknown, Tally, first_cause
 from bot.settings import Settings
@@ -121,6 +121,9 @@ class Batcher:
                 for _ in range(WORKERS):
                     await jobs.put(None)
         except BaseExceptionGroup as failures:
+            while not jobs.empty():
+                if (unposted := jobs.get_nowait()) is not None:
+                    await self._withhold(unposted)
             raise first_cause(failures) from None
 
     async def _claim(self, group: Sequence[Prepared]) -> list[Job]:
@@ -188,6 +191,10 @@ class Batcher:
                 continue
             except TooLarge:
                 return await self._halve(job)
+            except (*STOPS_RUN, Refused):
+                if not posted:
+                    await self._withhold(job)  # it was surely not taken
+                raise
             self._brake.succeeded()
             return await self._settler.watch(job.batch, omnisend_id)
 

@@ -177,13 +177,18 @@ class Engine:
             difference = await reconciliation.compare(summary, access.client)
             progress.total = difference.comparison.to_send
             await reconciliation.keep_rejects(id_of(run))
-            _record_difference(recorder, job, difference, resumed=run.attempts > 1 and not run.findings)
+            _record_difference(recorder, job, difference)
             if difference.findings and not job.accept_guard:
                 recorder.set(findings=[finding.as_dict() for finding in difference.findings])
                 return await recorder.finished(job.export, RunStatus.ASKING, rejects=False)
 
             await self._note_attributes(job)
-            outcome = await reconciliation.send(access.client, difference, id_of(run), progress.enter)
+            try:
+                outcome = await reconciliation.send(access.client, difference, id_of(run), progress.enter)
+            except BaseException:  # also where time is up: the report says what was sent until then
+                so_far = reconciliation.outcome(difference)
+                _record_outcome(recorder, job, difference, so_far, difference.at_omnisend, access.client.requests)
+                raise
             report = await self._at_omnisend(job, access.client, difference)
             _record_outcome(recorder, job, difference, outcome, report, access.client.requests)
             if reconciliation.cancelled:
@@ -316,6 +321,7 @@ class Engine:
     async def _job(self, run: Run) -> Job:
         job = await self._job_of(await self._export(run), run.trigger)
         job.accept_guard = run.accept_guard
+        job.resumed = run.attempts > 1 and not run.findings
         return job
 
     async def _job_of(self, export: Export, trigger: Trigger) -> Job:
@@ -381,11 +387,8 @@ async def _end(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _record_difference(recorder: Recorder, job: Job, difference: Difference, *, resumed: bool) -> None:
+def _record_difference(recorder: Recorder, job: Job, difference: Difference) -> None:
     comparison = difference.comparison
-    notes = _notes(job, difference)
-    if resumed:
-        notes.insert(0, {"kind": "resumed"})
     recorder.set(
         profiles=comparison.profiles,
         unchanged=comparison.unchanged,
@@ -393,7 +396,7 @@ def _record_difference(recorder: Recorder, job: Job, difference: Difference, *, 
         rejected=sum(comparison.rejected.values()) + comparison.refused,
         in_doubt=comparison.held,
         total=comparison.to_send,
-        notes=notes,
+        notes=_notes(job, difference),
         segments=_segments(job, difference, difference.at_omnisend),
     )
 
@@ -450,7 +453,8 @@ def _notes(job: Job, difference: Difference) -> list[dict[str, Any]]:
         "held": comparison.held,
         "refused": comparison.refused,
     }
-    notes: list[dict[str, Any]] = [{"kind": kind, "count": count} for kind, count in counted.items() if count]
+    notes: list[dict[str, Any]] = [{"kind": "resumed"}] if job.resumed else []
+    notes += [{"kind": kind, "count": count} for kind, count in counted.items() if count]
     notes += [{"kind": "source", "text": text} for text in summary.notes]
     if left := job.left_behind():
         notes.append({"kind": "left_behind", "attributes": left})

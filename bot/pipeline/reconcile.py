@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
@@ -54,6 +55,7 @@ class Job:
     source: Source
     trigger: Trigger = Trigger.MANUAL
     accept_guard: bool = False
+    resumed: bool = False  # goes on where a process that ended left it
 
     @property
     def selected(self) -> list[ExportSegment]:
@@ -116,7 +118,8 @@ class Worker(Generic[T]):
             while (item := await loop.run_in_executor(self._thread, next, iterator, None)) is not None:
                 yield item
         finally:
-            self._thread.submit(iterator.close)  # type: ignore[attr-defined]
+            with suppress(RuntimeError):  # the thread has ended, and what it streamed from is closed
+                self._thread.submit(iterator.close)  # type: ignore[attr-defined]
 
     async def close(self) -> None:
         """Stop what is running, close the subject, end the thread; also when the caller is being cancelled."""
@@ -295,8 +298,16 @@ class Reconciliation:
                 on_stage(Stage.SETTLING)
                 await self._settle(settler, batcher)
         await self._name_rejections()
-        in_doubt = settler.open_contacts + len(settler.tally.again) + comparison.held
-        return Outcome(settler.tally, in_doubt, batcher.unsent, batcher.batches)
+        return self.outcome(difference)
+
+    def outcome(self, difference: Difference) -> Outcome:
+        """What came of sending so far; of use also where it failed."""
+        held = difference.comparison.held
+        if self._settler is None or self._batcher is None:
+            return Outcome(in_doubt=held)
+        tally = self._settler.tally
+        in_doubt = self._settler.open_contacts + len(tally.again) + held
+        return Outcome(tally, in_doubt, self._batcher.unsent, self._batcher.batches)
 
     def _on_settled(self, tally: Tally) -> None:
         self._on_progress(tally)

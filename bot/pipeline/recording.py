@@ -32,13 +32,17 @@ class Recorder:
     async def write(self) -> Run:
         """Write what has been set now; the run as it stands in the database."""
         values, self._values = self._values, {}
-        async with self._database.write() as session:
-            run = await session.get_one(Run, self._run_id)
-            for name, value in values.items():
-                setattr(run, name, value)
-            run.beat_at = now()
-            session.add(run)
-            return run
+        try:
+            async with self._database.write() as session:
+                run = await session.get_one(Run, self._run_id)
+                for name, value in values.items():
+                    setattr(run, name, value)
+                run.beat_at = now()
+                session.add(run)
+                return run
+        except BaseException:  # also where a pulse is cancelled half-way: the next write has them
+            self._values = values | self._values
+            raise
 
     async def pulse(self, progress: Callable[[], dict[str, Any]], on_cancel: Callable[[], None]) -> None:
         """Write the progress for ever; call `on_cancel` once a person has asked for it."""

@@ -477,22 +477,17 @@ async def drain(settler: Settler, brand_id: str, database: Database, settings: S
     if not batches:
         return 0
     grace = max(0.0, settings.lookup_grace - quiet_seconds)
-    async with settling(settler):
-        recoveries = []
+    async with settling(settler), asyncio.TaskGroup() as recoveries:
         for batch in batches:
             if batch.row.omnisend_id is None:
-                recoveries.append(asyncio.create_task(_recover(settler, batch, grace)))
+                recoveries.create_task(_recover(settler, batch, grace))
             else:
                 await settler.watch(batch, batch.row.omnisend_id)
         await asyncio.sleep(0)  # let the recoveries register
-        await settler.settle_all(settings.drain_patience + (grace if recoveries else 0))
-        remaining = settler.open_contacts
-        for recovery in recoveries:
-            recovery.cancel()
-        for outcome in await asyncio.gather(*recoveries, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
-    return remaining
+        lost = any(batch.row.omnisend_id is None for batch in batches)
+        await settler.settle_all(settings.drain_patience + (grace if lost else 0))
+        settler.hasten(0)  # recoveries that know by now write it down, the others end
+    return settler.open_contacts
 
 
 async def _recover(settler: Settler, batch: OpenBatch, grace: float) -> None:

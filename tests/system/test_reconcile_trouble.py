@@ -13,7 +13,6 @@ import pytest
 from bot.omnisend.contacts import segment_property
 from bot.pipeline.errors import AlreadyRunning
 from bot.sandbox.omnisend.faults import KINDS
-from bot.settings import Rate
 from storage import lease
 from storage.errors import FerryError
 from storage.models import (
@@ -486,17 +485,6 @@ async def test_a_run_whose_process_shuts_down_stays_queued_and_goes_on(w: World)
     assert (run.status, run.attempts) == (RunStatus.DONE, 2)
     assert "resumed" in kinds(run.notes)
     await w.assert_reconciled()
-
-
-async def test_a_second_run_in_the_same_process_is_not_charged_twice_for_the_first_ones_requests(w: World) -> None:
-    w.configure(omnisend_rate=Rate(60, 3600))
-    await w.make_export()
-    first = await w.run()
-
-    second = await asyncio.wait_for(w.run(), 30)
-
-    assert first.requests < 27
-    assert outcome(second) == {"unchanged": 450}
 
 
 # --- segments at omnisend
