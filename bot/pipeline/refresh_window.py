@@ -1,8 +1,8 @@
 """Whether Customer Insights is known to be refreshing: its tables change then in no particular order.
 
-Customer Insights does not tell (Customer Insights docs, "Work with Customer Insights data in Microsoft Dataverse": wait
-until the refresh has finished). So what is known comes from two sides: the workspace's refresh times, after each of
-which a refresh is taken to run for a margin, and a webhook that says when it has ended.
+Readers should wait until a refresh has finished (Customer Insights docs, View tables), but nobody can ask whether it
+has. So what is known comes from two sides: the workspace's refresh times, after each of which a refresh is taken to run
+for a margin, and a webhook that says when it has ended.
 """
 
 from collections.abc import Iterator
