@@ -26,6 +26,12 @@ class SegmentListFailed(SegmentFailed):
     remedy = mark("Mend the file: a column named CustomerId with one id a row (CSV: UTF-8, with this name as header).")
 
 
+class SegmentTableFailed(SegmentFailed):
+    code = "segment-table-failed"
+    what = mark("The table of the segment *{segment}* can't be read: {detail}.")
+    remedy = mark("Run the export of Customer Insights that writes this folder again, then run this one.")
+
+
 def in_table(message: str, table: Table) -> str | None:
     """What DuckDB's message says is wrong with the table's files; None if it is about something else."""
     csv = re.search(r"CSV Error on Line: (\d+)", message)

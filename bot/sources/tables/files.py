@@ -1,7 +1,7 @@
 """Files that make one table, and how DuckDB reads them."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,35 +36,45 @@ def parquet_table(name: str, files: Mapping[str, Path]) -> Table:
 
 
 def csv_table(name: str, path: Path) -> Table:
-    """A CSV file as a table of text columns. Raises `FileFault` if its header can't be read.
-
-    Nothing is guessed but the delimiter: a guess from the first rows would turn the postal code 01067 into 1067, or
-    lose a header that looks like data.
-    """
+    """A CSV file as a table of text columns. Raises `FileFault` if its header can't be read."""
     delimiter, columns = _read_header(name, path)
+    return Table(name, {name: path}, csv_relation([path], columns, delimiter=delimiter, header=True))
+
+
+def csv_relation(paths: Iterable[Path], columns: Iterable[str], *, delimiter: str, header: bool) -> str:
+    """SQL that reads CSV files of the same columns, all of them text, for use after FROM.
+
+    Nothing is guessed: a guess from the first rows would turn the postal code 01067 into 1067, or lose a header that
+    looks like data.
+    """
+    files = ", ".join(literal(str(path)) for path in paths)
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     options = (
-        "auto_detect = false, header = true, quote = '\"', escape = '\"', hive_partitioning = false, "
+        f"auto_detect = false, header = {str(header).lower()}, quote = '\"', escape = '\"', hive_partitioning = false, "
         f"delim = {literal(delimiter)}, columns = {{{types}}}, buffer_size = {CSV_BUFFER_BYTES}"
     )
-    return Table(name, {name: path}, f"read_csv({literal(str(path))}, {options})")
+    return f"read_csv([{files}], {options})"
+
+
+def first_line(name: str, path: Path) -> str:
+    """The first line of a text file, without byte order mark and line end. Raises `FileFault`."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(HEADER_BYTES).decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise FileFault(f"{name} is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise FileFault(f"{name} can't be opened ({error.strerror})") from None
 
 
 def _read_header(name: str, path: Path) -> tuple[str, list[str]]:
-    """The delimiter and the column names."""
-    try:
-        with path.open("rb") as file:
-            line = file.readline(HEADER_BYTES)
-    except OSError as error:
-        raise FileFault(f"{name} can't be opened ({error.strerror})") from None
+    """The delimiter, the only thing that is guessed, and the column names."""
+    line = first_line(name, path)
     if not line.strip():
         raise FileFault(f"{name} is empty or begins with an empty line")
+    delimiter = max(DELIMITERS, key=line.count)
     try:
-        text = line.decode("utf-8-sig")
-        delimiter = max(DELIMITERS, key=text.count)
-        columns = next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter, strict=True))
-    except UnicodeDecodeError:
-        raise FileFault(f"{name} is not UTF-8 text; save it as UTF-8") from None
+        columns = next(csv.reader([line], delimiter=delimiter, strict=True))
     except csv.Error:
         raise FileFault(f"the header of {name} is not valid CSV") from None
     return delimiter, _distinct(name, columns)

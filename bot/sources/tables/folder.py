@@ -1,8 +1,11 @@
-"""The layout of the folder: which files hold the profiles, and which segments there are."""
+"""The plain layout of the folder: which files hold the profiles, and which segments there are.
+
+A source with another layout differs here, and only here: see `data_out.py`.
+"""
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,10 +26,13 @@ ALIKE = 0.75  # how alike two names are for one to be offered instead of the oth
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """A file that defines a segment. `shown` is its name for people, such as `segments/VIP.sql`."""
+    """What defines a segment: a file, or a folder that holds a table's files (data-out).
+
+    `shown` is a file's name for people, such as `segments/VIP.sql`.
+    """
 
     segment: str
-    format: Literal["sql", "csv", "parquet"]
+    format: Literal["sql", "csv", "parquet", "table"]
     path: Path
 
     @property
@@ -42,10 +48,7 @@ class Folder:
         self.label = path.name or path.resolve().name
 
     def profiles(self) -> Table:
-        """The table of profiles. Raises `FileFault`.
-
-        This resolves the folder to its profile files: a source with another layout would differ here, and only here.
-        """
+        """The table of profiles. Raises `FileFault`."""
         if not self.path.is_dir():
             raise FileFault(self._absent())
         choices = [
@@ -91,6 +94,15 @@ class Folder:
             first, second, *_ = matching
             raise SegmentAmbiguous(segment=name, first=first.path.name, second=second.path.name)
         return matching[0]
+
+    def list_table(self, file: SegmentFile) -> Table:
+        """The table of a segment that is a list of ids. Raises `FileFault`."""
+        path = self.inside(file.path, file.shown)
+        return csv_table(file.shown, path) if file.format == "csv" else parquet_table(file.shown, {file.shown: path})
+
+    def notes(self, segments: Sequence[str]) -> list[str]:
+        """What people should know about the files that a reading of these segments is made from."""
+        return []
 
     def inside(self, path: Path, shown: str) -> Path:
         """The real file behind a path. Raises `FileFault` unless it is a file inside of this folder.

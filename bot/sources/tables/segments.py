@@ -1,7 +1,7 @@
 """The members of segments: which job a child process gets for each, and what its failures mean."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,8 +10,8 @@ from bot.duck import DuckDBConnection
 from bot.sources.base import SegmentFailed, SourceError
 from bot.sources.tables.child import ChildFailed, ChildStopped, Job, Limits, compute, keys_in
 from bot.sources.tables.desk import Desk
-from bot.sources.tables.faults import SegmentListFailed, in_sql, in_table
-from bot.sources.tables.files import FileFault, Table, csv_table, parquet_table
+from bot.sources.tables.faults import SegmentListFailed, SegmentTableFailed, in_sql, in_table
+from bot.sources.tables.files import FileFault, Table
 from bot.sources.tables.folder import Folder, SegmentFile
 from bot.sources.tables.profiles import columns, key_of
 
@@ -20,6 +20,13 @@ SQL_BYTES = 1_000_000  # the longest SQL of a segment
 
 # What the child's errors are when they come from the files that it reads, rather than from its SQL.
 _READING = frozenset({"InvalidInputException", "IOException", "Error", "OSError"})
+
+_FAILURES: Mapping[str, type[SegmentFailed]] = {
+    "sql": SegmentFailed,
+    "csv": SegmentListFailed,
+    "parquet": SegmentListFailed,
+    "table": SegmentTableFailed,
+}
 
 
 class Segments:
@@ -41,7 +48,7 @@ class Segments:
         return [task.result() for task in tasks]
 
     async def _keys(self, desk: Desk, file: SegmentFile, profiles: Table) -> pa.Array:
-        failed = SegmentFailed if file.format == "sql" else SegmentListFailed
+        failed = _FAILURES[file.format]
         try:
             job, table = await desk.do(self._job, file, profiles)
             async with self._slots:
@@ -54,11 +61,10 @@ class Segments:
 
     def _job(self, connection: DuckDBConnection, file: SegmentFile, profiles: Table) -> tuple[Job, Table]:
         """What to compute, and over which table. Raises `FileFault`."""
-        path = self._folder.inside(file.path, file.shown)
         if file.format == "sql":
-            sql = _read_sql(path, file.shown)
+            sql = _read_sql(self._folder.inside(file.path, file.shown), file.shown)
             return Job(sql, "profiles", profiles.relation, profiles.paths, key_of("id")), profiles
-        table = list_table(self._folder, file)
+        table = self._folder.list_table(file)
         columns(connection, table)
         return Job("FROM members", "members", table.relation, table.paths, key_of("id")), table
 
@@ -66,16 +72,10 @@ class Segments:
         fault = in_table(failure.message, table) if failure.kind in _READING else None
         detail = in_sql(failure.kind, failure.message, self._limits.memory_mb)
         if file.format != "sql":
-            return SegmentListFailed(segment=file.segment, detail=fault or detail)
+            return _FAILURES[file.format](segment=file.segment, detail=fault or detail)
         if fault is not None:
             return self._folder.unreadable(fault)
         return SegmentFailed(segment=file.segment, detail=detail)
-
-
-def list_table(folder: Folder, file: SegmentFile) -> Table:
-    """The table of a list of ids. Raises `FileFault`."""
-    path = folder.inside(file.path, file.shown)
-    return csv_table(file.shown, path) if file.format == "csv" else parquet_table(file.shown, {file.shown: path})
 
 
 def _read_sql(path: Path, shown: str) -> str:

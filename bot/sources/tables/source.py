@@ -12,11 +12,12 @@ from bot.duck import DuckDBConnection
 from bot.sources.base import Field, ReadSummary, Segment
 from bot.sources.tables import profiles
 from bot.sources.tables.child import Limits
+from bot.sources.tables.data_out import AnyFolder
 from bot.sources.tables.desk import Desk
 from bot.sources.tables.files import FileFault
 from bot.sources.tables.folder import Folder, SegmentFile
 from bot.sources.tables.membership import fold
-from bot.sources.tables.segments import Segments, list_table
+from bot.sources.tables.segments import Segments
 
 FIRST_ROWS = 10_000  # where samples are looked for first
 SMALL_LIST_BYTES = 1_000_000  # a list of ids up to this size is counted when segments are listed
@@ -30,7 +31,7 @@ class TablesSource:
     """
 
     def __init__(self, folder: Path, *, memory_mb: int = 128, segment_seconds: float = 60) -> None:
-        self._folder = Folder(folder)
+        self._folder: Folder = AnyFolder(folder)
         self._memory_mb = memory_mb
         self._segments = Segments(self._folder, Limits(seconds=segment_seconds))
 
@@ -134,6 +135,7 @@ class TablesStream:
         table = await self._desk.do(lambda _: self._folder.profiles())
         profiles.require(await self._desk.do(profiles.columns, table), self._fields)
         keys = await self._segments.keys(self._desk, self._names, table)
+        self.summary.notes += await self._desk.do(lambda _: self._folder.notes(self._names))
         self.summary.members = {name: len(members) for name, members in zip(self._names, keys, strict=True)}
         membership = await self._desk.do(lambda _: fold(keys))
         scan = await self._desk.do(profiles.Scan, table, membership, self._fields)
@@ -153,9 +155,11 @@ def _next_batch(_: DuckDBConnection, scan: profiles.Scan) -> pa.RecordBatch | No
 
 def _small_count(connection: DuckDBConnection, folder: Folder, file: SegmentFile) -> int | None:
     """How many ids a small list holds; None for SQL, for a large list, and for one that can't be read."""
+    if file.format == "sql":
+        return None
     try:
-        if file.format == "sql" or file.path.stat().st_size > SMALL_LIST_BYTES:
-            return None
-        return profiles.count_ids(connection, list_table(folder, file))
+        table = folder.list_table(file)
+        small = sum(path.stat().st_size for path in table.files.values()) <= SMALL_LIST_BYTES
+        return profiles.count_ids(connection, table) if small else None
     except (FileFault, OSError):
         return None
