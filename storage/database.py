@@ -4,9 +4,10 @@ Writers begin with BEGIN IMMEDIATE: the driver's own way begins at the first wri
 There is one writer at a time, so nothing slow (no network) belongs inside a write transaction.
 """
 
+import errno
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,25 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage import models
-from storage.errors import DatabaseTooNew, DiskFull
+from storage.errors import DatabaseDamaged, DatabaseTooNew, DiskFull, FolderUnusable, StorageError
 
 __all__ = ["Database", "models"]
 
 BUSY_MILLISECONDS = 10_000  # how long a writer waits for another
+
+_SIGNS: Mapping[str, type[StorageError]] = {
+    "disk is full": DiskFull,
+    "disk I/O error": DiskFull,
+    "readonly database": DiskFull,
+    "unable to open database file": DiskFull,
+    "file is not a database": DatabaseDamaged,
+    "disk image is malformed": DatabaseDamaged,
+}
 
 
 class Database:
@@ -43,40 +53,54 @@ class Database:
     async def open(self) -> None:
         """Make the folder if need be, check the version, and bring the schema up to date.
 
-        Raises `DatabaseTooNew` before anything is changed, and `DiskFull` where nothing can be written.
+        Raises `DatabaseTooNew` or `DatabaseDamaged` before anything is changed, and `DiskFull` or `FolderUnusable`
+        where nothing can be written.
         """
-        try:
-            if self.folder is not None:
+        if self.folder is not None:
+            with usable(self.folder):
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._explained():
             async with self._engine.connect() as connection:
                 await connection.run_sync(_migrate)
-        except OperationalError as error:
-            raise self._explained(error) from error
-        except OSError as error:
-            raise DiskFull(detail=error.strerror or str(error), folder=self.folder) from error
 
     async def close(self) -> None:
         await self._engine.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        async with self._read() as session:
-            yield session
+        with self._explained():
+            async with self._read() as session:
+                yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A write transaction: committed at the end of the block, rolled back if it raises or is cancelled."""
-        try:
+        with self._explained():
             async with self._write() as session:
                 yield session
                 await session.commit()
-        except OperationalError as error:
-            raise self._explained(error) from error
 
-    def _explained(self, error: OperationalError) -> Exception:
-        detail = str(error.orig)
-        full = ("disk is full", "disk I/O error", "readonly database", "unable to open database file")
-        return DiskFull(detail=detail, folder=self.folder) if any(sign in detail for sign in full) else error
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn SQLite's own complaints about disk and file into ours."""
+        try:
+            yield
+        except DatabaseError as error:
+            detail = str(error.orig)
+            kind = next((kind for sign, kind in _SIGNS.items() if sign in detail), None)
+            if kind is None:
+                raise
+            raise kind(detail=detail, folder=self.folder) from error
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Turn what the system says about a folder into `DiskFull` or `FolderUnusable`."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else FolderUnusable
+        raise kind(detail=error.strerror or str(error), folder=folder) from error
 
 
 def _folder_of(url: str) -> Path | None:

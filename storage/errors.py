@@ -52,6 +52,20 @@ class DatabaseTooNew(StorageError):
     remedy = mark("Install that version or a later one, or point FERRY_DATA_DIR at another folder.")
 
 
+class DatabaseDamaged(StorageError):
+    code = "database-damaged"
+    what = mark("The database in {folder} is damaged, or is no database ({detail}).")
+    consequence = mark("Nothing was sent.")
+    remedy = mark("Restore it from a backup. After that, runs compare with what Omnisend has before they send.")
+
+
+class FolderUnusable(StorageError):
+    code = "folder-unusable"
+    what = mark("The folder {folder} can't be used ({detail}).")
+    consequence = mark("Nothing was read or sent.")
+    remedy = mark("Make it a folder that this program may write to, or point FERRY_DATA_DIR at another one.")
+
+
 class DiskFull(StorageError):
     code = "disk-full"
     what = mark("The disk that holds the data folder is full or can't be written to ({detail}).")

@@ -5,6 +5,7 @@ tokens and the two *installation keys*. The installation keys never change: one 
 seals its emails. Each sealed value is bound to the row it belongs to, so that a ciphertext copied elsewhere stays shut.
 """
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -20,7 +21,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlmodel import func, select
 
-from storage.database import Database
+from storage.database import Database, usable
 from storage.errors import DigestKeyMissing, SecretKeyMissing, SecretUnreadable
 from storage.models import Book, Installation
 
@@ -35,7 +36,11 @@ class Vault:
     """Seals short secrets with the rotatable keys, each bound to the name of its row."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        """Newest key first. Raises `SecretKeyMissing` for one that is no key at all."""
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError:
+            raise SecretKeyMissing(path=KEY_FILE) from None
 
     def seal(self, secret: str, *, row: str) -> str:
         """`row` names the place, such as `connection/3/api_key`."""
@@ -128,7 +133,7 @@ async def open_keys(database: Database, secret_keys: Sequence[str], folder: Path
         raise DigestKeyMissing
 
     path = folder / KEY_FILE
-    vault = Vault(secret_keys or [_key_from_file(path, may_create=installation is None)])
+    vault = Vault(secret_keys or [await asyncio.to_thread(_key_from_file, path, may_create=installation is None)])
     if installation is None:
         installation = await _install(database, vault)
     try:
@@ -154,12 +159,20 @@ async def _install(database: Database, vault: Vault) -> Installation:
 
 
 def _key_from_file(path: Path, *, may_create: bool) -> str:
+    with usable(path.parent):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _read_or_create(path, may_create=may_create)
+
+
+def _read_or_create(path: Path, *, may_create: bool) -> str:
     try:
         key = path.read_text().strip()
     except FileNotFoundError:
         if not may_create:
             raise SecretKeyMissing(path=path) from None
         return _create_key_file(path)
+    except UnicodeDecodeError:
+        raise SecretKeyMissing(path=path) from None
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         log.warning("key file is readable by others; run: chmod 600", path=str(path))
     try:

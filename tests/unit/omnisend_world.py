@@ -53,7 +53,7 @@ class World:
             limiter=self.limiter,
             transport=httpx.MockTransport(self.router.async_handler),
             pause=self.clock.pause,
-            random=Random(1),  # noqa: S311  jitter
+            random=Random(1),
             **options,
         )
 
