@@ -11,6 +11,8 @@ from pathlib import Path
 
 import duckdb
 
+from storage.database import usable
+
 DuckDBConnection = duckdb.DuckDBPyConnection
 
 _NAME = re.compile(r"\d+-\w+")  # of a spill folder: process id (for people who look), random letters
@@ -71,9 +73,10 @@ class SpillFolders:
 
     @contextmanager
     def open(self) -> Iterator[Path]:
-        """A fresh folder with mode 0700, deleted on leaving."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder, lock = self._create()
+        """A fresh folder with mode 0700, deleted on leaving. Raises `DiskFull` or `FolderUnusable`."""
+        with usable(self._root):
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder, lock = self._create()
         try:
             yield folder
         finally:

@@ -1,12 +1,16 @@
 """Every setting with its default and its meaning. Read from the environment and from a `.env` file."""
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cryptography.fernet import Fernet
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Settings(BaseSettings):
     """What DuckDB may use for staging before it spills, in megabytes."""
 
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
 
     @field_validator("omnisend_rate", mode="before")
     @classmethod
@@ -108,6 +113,43 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _check_keys(cls, keys: list[SecretStr]) -> list[SecretStr]:
+        for key in keys:
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                raise ValueError(
+                    "each key is 32 bytes in URL-safe base64, as Fernet.generate_key() makes them"
+                ) from None
+        return keys
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: str) -> str:
+        try:
+            known = not url or make_url(url).drivername == "sqlite+aiosqlite"
+        except ArgumentError:
+            known = False
+        if not known:
+            raise ValueError("it looks like sqlite+aiosqlite:////folder/ferry.sqlite3")
+        return url
+
+    @field_validator("omnisend_url", "slack_url")
+    @classmethod
+    def _check_web_address(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("a web address begins with https://")
+        return url
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, level: str) -> str:
+        if level.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("choose DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        return level.upper()
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,3 +1,3 @@
 from bot.cli import app
 
-app()
+app(prog_name="ferry")

@@ -1,19 +1,29 @@
 """`ferry doctor`: what is configured, what can be reached, what is missing."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
 from rich.console import Console
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from sqlmodel import func, select
 
-from bot.app import build
+from bot.app import build, open_sources
 from bot.cli.exits import Exit
+from bot.cli.terminal import say
+from bot.cli.words import explained
 from bot.settings import Settings
+from bot.slack.errors import SlackAway
+from bot.slack.sockets import check_tokens
+from bot.sources.base import Field, Segment
 from storage.errors import FerryError
+from storage.models import Connection, Export
 
 REACH_SECONDS = 10.0  # for each thing asked
+SCARCE = 500_000_000  # bytes: a large export spills more than this
+SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +45,45 @@ async def examine(settings: Settings, console: Console) -> int:
         try:
             answer = await check(settings)
         except FerryError as error:
-            answer = Answer(False, str(error))
+            answer = Answer(False, explained(error))
         broken = broken or answer.fine is False
         sign, style = {True: ("ok", "green"), False: ("broken", "red"), None: ("not set", "yellow")}[answer.fine]
         console.print(f"[{style}]{sign:>8}[/]  [bold]{name}[/]  ", end="")
-        console.print(answer.text, markup=False, soft_wrap=True)
+        say(answer.text, console)
     return Exit.FAILED if broken else 0
 
 
 async def _storage(settings: Settings) -> Answer:
-    async with build(settings):
-        keys = "FERRY_SECRET_KEYS" if settings.secret_keys else "a key file in the data folder"
-        return Answer(True, f"the database in {settings.data_dir} opens; secrets are sealed with {keys}")
+    """Looks without leaving anything behind: a data folder is made by the first command that needs one."""
+    if not settings.database_url and not settings.data_dir.exists():
+        return Answer(None, f"nothing is stored yet; the folder {settings.data_dir} is made with the first connection")
+    async with build(settings) as app, app.database.read() as session:
+        connections = (await session.exec(select(func.count()).select_from(Connection))).one()
+        exports = (await session.exec(select(func.count()).select_from(Export))).one()
+    keys = "FERRY_SECRET_KEYS" if settings.secret_keys else "a key file in the data folder (back it up)"
+    counts = f"{_counted(connections, 'connection')}, {_counted(exports, 'export')}"
+    kept = f"{settings.data_dir}: {counts}; secrets are sealed with {keys}"
+    free = shutil.disk_usage(settings.data_dir).free
+    if free < SCARCE:
+        return Answer(False, f"{kept}. Only {free // 1_000_000:,} MB are free there: a run may fail for want of room.")
+    return Answer(True, kept)
 
 
 async def _source(settings: Settings) -> Answer:
     if not settings.source:
         return Answer(None, "set FERRY_SOURCE to a folder with profiles and segments")
-    async with build(settings) as app:
-        lines = []
-        for source in app.engine.sources.values():
+    lines = []
+    for source in open_sources(settings).values():
+        try:
             await source.check()
             fields, segments = await source.fields(), await source.segments()
-            lines.append(f"{source.kind} in {source.label}: {len(fields)} fields, {len(segments)} segments")
-        return Answer(True, "; ".join(lines))
+        finally:
+            await source.close()
+        lines.append(
+            f"{source.kind} in {source.label}: {_counted(len(fields), 'field')} ({_some(fields)}), "
+            f"{_counted(len(segments), 'segment')} ({_some(segments)})"
+        )
+    return Answer(True, "; ".join(lines))
 
 
 async def _omnisend(settings: Settings) -> Answer:
@@ -69,22 +94,44 @@ async def _omnisend(settings: Settings) -> Answer:
                 f"{settings.omnisend_url}/brands/current", headers={"Omnisend-Version": "2026-03-15"}
             )
     except httpx.HTTPError as error:
-        return Answer(False, f"{settings.omnisend_url} can't be reached ({type(error).__name__})")
-    fine = response.status_code == httpx.codes.UNAUTHORIZED
-    said = "answers" if fine else f"answers with status {response.status_code}, which Omnisend would not"
-    return Answer(fine, f"{settings.omnisend_url} {said}; {settings.omnisend_rate} requests/seconds allowed")
+        return Answer(
+            False,
+            f"{settings.omnisend_url} can't be reached ({type(error).__name__}). Exports can't run. Check the network, "
+            "any proxy on the way, and FERRY_OMNISEND_URL if it is set.",
+        )
+    if response.status_code != httpx.codes.UNAUTHORIZED:
+        return Answer(
+            False,
+            f"{settings.omnisend_url} answers with status {response.status_code}, as Omnisend would not. Check "
+            "FERRY_OMNISEND_URL and any proxy on the way.",
+        )
+    rate = settings.omnisend_rate
+    allowed = f"{rate.requests} requests in {rate.seconds:g} s" if rate.requests else "any number of requests"
+    return Answer(True, f"{settings.omnisend_url} answers; it allows a brand {allowed}, as far as the settings say")
 
 
 async def _slack(settings: Settings) -> Answer:
     bot, app = settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
     if not bot or not app:
-        return Answer(None, "set FERRY_SLACK_BOT_TOKEN and FERRY_SLACK_APP_TOKEN (see the README)")
+        wanted = {"SLACK_BOT_TOKEN (xoxb-…)": bot, "SLACK_APP_TOKEN (xapp-…)": app}
+        missing = " and ".join(name for name, token in wanted.items() if not token)
+        return Answer(None, f"set {missing}; the README says where to find them")
     client = AsyncWebClient(token=bot, base_url=settings.slack_url, timeout=int(REACH_SECONDS))
     try:
-        known = await client.auth_test()
-        await client.apps_connections_open(app_token=app)
-    except SlackApiError as error:
-        return Answer(False, f"Slack says {error.response['error']}")
-    except Exception as error:
-        return Answer(False, f"{settings.slack_url} can't be reached ({type(error).__name__})")
-    return Answer(True, f"the bot is {known['user']} in {known['team']}")
+        async with asyncio.timeout(2 * REACH_SECONDS):
+            team = await check_tokens(client, app)
+    except (SlackAway, TimeoutError):
+        return Answer(
+            False, f"{settings.slack_url} can't be reached. Reports are kept until it can. Check the network."
+        )
+    return Answer(True, f"both tokens are good, for the workspace {team}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _some(named: Sequence[Field] | Sequence[Segment]) -> str:
+    """The names, or as many as a line holds."""
+    names = [each.name for each in named[:SHOWN_NAMES]]
+    return ", ".join(names) + (", …" if len(named) > SHOWN_NAMES else "")

@@ -5,6 +5,6 @@ from enum import IntEnum
 
 class Exit(IntEnum):
     FAILED = 1
-    USAGE = 2
+    USAGE = 2  # an argument or a setting that can't be
     GUARD_ASKS = 3  # nothing was sent: look, then run again with --accept-guard
     CANCELLED = 130

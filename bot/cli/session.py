@@ -9,7 +9,7 @@ from bot.app import App, build
 from bot.pipeline.mapping import Line
 from bot.services.actor import Actor
 from bot.services.context import Services
-from bot.services.errors import ConnectionMissing
+from bot.services.names import fold
 from bot.settings import Settings
 from storage.errors import FerryError, mark
 from storage.models import Connection, MappingKind, Workspace
@@ -20,6 +20,13 @@ class BadMapping(FerryError):
     what = mark("{text} is no mapping.")
     consequence = mark("Nothing was saved.")
     remedy = mark("Write ATTRIBUTE=FIELD, for example email=Email, or custom:Name='{{First}} {{Last}}'.")
+
+
+class NoSuchConnection(FerryError):
+    code = "no-such-connection"
+    what = mark("There is no connection named *{name}*.")
+    consequence = mark("Nothing was changed.")
+    remedy = mark("ferry connection list shows those that there are; ferry connection add makes one.")
 
 
 @asynccontextmanager
@@ -37,17 +44,21 @@ async def _team(app: App) -> str:
 
 
 async def find_connection(services: Services, actor: Actor, name: str) -> Connection:
-    """Raises `ConnectionMissing`."""
+    """The connection of that name, whatever its case, blanks and quotes. Raises `NoSuchConnection`."""
     for connection in await services.connections.visible(actor):
-        if connection.name.casefold() == name.strip().casefold():
+        if fold(connection.name) == fold(name):
             return connection
-    raise ConnectionMissing(name=name)
+    raise NoSuchConnection(name=name)
 
 
 def parse_line(text: str) -> Line:
-    """`ATTRIBUTE=FIELD`, or a template where braces stand on the right. Raises `BadMapping`."""
-    attribute, separator, value = text.partition("=")
-    if not separator or not attribute.strip() or not value.strip():
+    """`ATTRIBUTE=FIELD`, a template if the right has braces, a constant if it has double quotes around it.
+
+    Raises `BadMapping`.
+    """
+    attribute, separator, value = (part.strip() for part in text.partition("="))
+    if not separator or not attribute or not value:
         raise BadMapping(text=text)
-    kind = MappingKind.TEMPLATE if "{" in value or "}" in value else MappingKind.FIELD
-    return Line(attribute.strip(), value if kind is MappingKind.TEMPLATE else value.strip(), kind)
+    if len(value) > 2 and value[0] == value[-1] == '"':
+        return Line(attribute, value[1:-1], MappingKind.TEMPLATE)
+    return Line(attribute, value, MappingKind.TEMPLATE if {*"{}"} & {*value} else MappingKind.FIELD)

@@ -57,6 +57,23 @@ class SourceUnset(SourceUnknown):
     remedy = mark("Set FERRY_SOURCE to a folder with profiles and segments (ferry doctor shows what is found there).")
 
 
+class MemoryShort(RunError):
+    code = "memory-short"
+    what = mark("Comparing the profiles takes more than the {memory_mb} MB of memory that are allowed for it.")
+    consequence = mark("Nothing more was sent; what was sent before is remembered.")
+    remedy = mark("Raise FERRY_MEMORY_MB (twice as much is a good try), then run the export again.")
+
+
+class SpillFull(RunError):
+    code = "spill-full"
+    what = mark("There is no room left in the data folder for setting profiles aside while they are compared.")
+    consequence = mark("Nothing more was sent; what was sent before is remembered.")
+    remedy = mark(
+        "Free some space in {folder} (1 GB is plenty for a million profiles), or raise FERRY_MEMORY_MB so that less is "
+        "set aside, then run the export again."
+    )
+
+
 class RunTooLong(RunError):
     code = "run-too-long"
     what = mark("The run was stopped after {hours} hours, the most that a run may take.")

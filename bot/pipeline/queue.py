@@ -43,6 +43,7 @@ async def enqueue(
         started_by=started_by,
         due_at=due_at,
         accept_guard=accept_guard,
+        holder=this_process(),  # until one executes it: whether somebody still will can be told
     )
     try:
         async with session.begin_nested():
@@ -59,7 +60,8 @@ async def _who(session: AsyncSession, export: Export, due_at: datetime | None) -
     run = (await session.exec(statement)).first()
     if run is None:
         return {"since": "just now", "by": "somebody else"}
-    return {"since": f"{run.started_at or run.created_at:%H:%M}", "by": run.started_by or "the schedule"}
+    by = {"": "the schedule", "cli": "the command line"}.get(run.started_by, run.started_by)
+    return {"since": f"{run.started_at or run.created_at:%H:%M}", "by": by}
 
 
 async def requeue_interrupted(database: Database, *, own: Collection[int] | None = None) -> list[int]:

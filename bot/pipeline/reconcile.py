@@ -4,13 +4,16 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
+import duckdb
+import pyarrow as pa
+
 from bot.omnisend.client import OmnisendClient
 from bot.pipeline.batcher import PATCH_REMOVALS, Batcher, judge
-from bot.pipeline.errors import RunCancelled, TooManyProfiles
+from bot.pipeline.errors import MemoryShort, RunCancelled, SpillFull, TooManyProfiles
 from bot.pipeline.guard import Finding, SegmentHistory, examine
 from bot.pipeline.mapping import Plan
 from bot.pipeline.omnisend_segments import OmnisendSegments, SegmentReport
@@ -36,6 +39,7 @@ from storage.secrets import Keys
 
 ROUNDS = 3  # how often contacts that Omnisend did not try are sent again within one run
 CANCEL_PATIENCE = 5.0  # seconds that a cancelled run still waits for batches to settle
+_NO_ROOM = ("max_temp_directory_size", "Could not write file", "No space left on device")  # in DuckDB's messages
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,7 +102,15 @@ class Outcome:
 class Worker(Generic[T]):
     """A thread of its own for something that blocks and must be used by one thread at a time."""
 
-    def __init__(self, subject: T, close: Callable[[T], None], interrupt: Callable[[T], None]) -> None:
+    def __init__(
+        self,
+        subject: T,
+        close: Callable[[T], None],
+        interrupt: Callable[[T], None],
+        explaining: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`explaining`: around each step, to turn the subject's errors into words."""
+        self._explaining = explaining
         self._subject = subject
         self._close = close
         self._interrupt = interrupt
@@ -106,20 +118,24 @@ class Worker(Generic[T]):
 
     async def do(self, method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         call = functools.partial(method, self._subject, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        with self._explaining():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     async def stream(
         self, method: Callable[Concatenate[T, P], Iterator[R]], *args: P.args, **kwargs: P.kwargs
     ) -> AsyncIterator[R]:
         """An iterator of the subject's, each step in the thread."""
         iterator = await self.do(method, *args, **kwargs)
-        loop = asyncio.get_running_loop()
         try:
-            while (item := await loop.run_in_executor(self._thread, next, iterator, None)) is not None:
+            while (item := await self._next(iterator)) is not None:
                 yield item
         finally:
             with suppress(RuntimeError):  # the thread has ended, and what it streamed from is closed
                 self._thread.submit(iterator.close)  # type: ignore[attr-defined]
+
+    async def _next(self, iterator: Iterator[R]) -> R | None:
+        with self._explaining():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, next, iterator, None)
 
     async def close(self) -> None:
         """Stop what is running, close the subject, end the thread; also when the caller is being cancelled."""
@@ -142,7 +158,8 @@ class Reconciliation:
         on_progress: Callable[[Tally], None] = lambda _: None,
     ) -> None:
         self._job = job
-        self._staging: Worker[Staging] = Worker(staging, Staging.close, Staging.interrupt)
+        explaining = functools.partial(_room_explained, settings)
+        self._staging: Worker[Staging] = Worker(staging, Staging.close, Staging.interrupt, explaining)
         self._properties = staging.properties
         self._removal_payload = staging.removal_payload
         self._database = database
@@ -160,8 +177,9 @@ class Reconciliation:
     def cancel(self) -> None:
         """Stop soon: nothing more is read or posted; what Omnisend has taken may still settle for a few seconds."""
         self._cancelled.set()
-        if self._batcher is not None and self._settler is not None:
+        if self._batcher is not None:
             self._batcher.stop()
+        if self._settler is not None:
             self._settler.hasten(CANCEL_PATIENCE)
 
     @property
@@ -172,8 +190,11 @@ class Reconciliation:
 
     async def drain(self, client: OmnisendClient, quiet_seconds: float) -> int:
         """Settle what earlier runs left open at this brand; the contacts that stay open."""
-        settler = Settler(client, self._database, self._keys.digest, self._settings)
-        return await drain(settler, self._job.connection.brand_id, self._database, self._settings, quiet_seconds)
+        self._raise_if_cancelled()
+        settler = self._settler = Settler(client, self._database, self._keys.digest, self._settings)
+        left = await drain(settler, self._job.connection.brand_id, self._database, self._settings, quiet_seconds)
+        self._raise_if_cancelled()
+        return left
 
     async def read(self) -> ReadSummary:
         """Stage the members' profiles. Raises `TooManyProfiles` as soon as it is sure, or a `SourceError`."""
@@ -343,6 +364,22 @@ class Reconciliation:
             customers = await self._staging.do(Staging.customers, digests)
             async with self._database.write() as session:
                 await ledger.name_rejections(session, self._job.book_id, customers)
+
+
+@contextmanager
+def _room_explained(settings: Settings) -> Iterator[None]:
+    """Turn DuckDB's complaints about memory and disk into `MemoryShort` and `SpillFull`.
+
+    A stream reports them as Arrow's errors. Their texts are not passed on: they may quote what was being read.
+    """
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if any(sign in str(error) for sign in _NO_ROOM):
+            raise SpillFull(folder=settings.data_dir) from None
+        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in str(error):
+            raise MemoryShort(memory_mb=settings.memory_mb) from None
+        raise
 
 
 def selected(segments: Sequence[ExportSegment]) -> list[Selected]:

@@ -1,0 +1,67 @@
+"""Texts for a terminal: the shared ones are written for Slack, with its markup and its commands."""
+
+import html
+import re
+from collections.abc import Mapping
+
+from bot.omnisend.errors import KeyRefused, ScopeMissing
+from bot.pipeline.mapping import EmailNotMapped, UnknownField
+from bot.services.errors import (
+    ConnectionInUse,
+    ConsentOutdated,
+    ConsentWithdrawn,
+    KeyMissing,
+    NotAgreed,
+    SegmentNotOffered,
+    SourceNotOffered,
+)
+from bot.sources.base import FieldMissing, SegmentMissing
+from storage.errors import FerryError
+
+_BOLD = re.compile(r"(?<![\w*])\*(?! )([^*\n]+?)(?<! )\*(?![\w*])")
+
+_COMMANDS: Mapping[str, str] = {
+    "/ferry connect": "ferry connection add",
+    "/ferry status": "ferry export list",
+    "/ferry history": "ferry export list",
+}
+
+_HINTS: Mapping[str, str] = {
+    NotAgreed.code: "Answer y, or give --agree.",
+    KeyMissing.code: "Set FERRY_API_KEY, or type the key when asked.",
+    KeyRefused.code: "Here: ferry connection key NAME",
+    ScopeMissing.code: "Here: ferry connection key NAME",
+    ConsentOutdated.code: "Here: ferry connection agree NAME",
+    ConsentWithdrawn.code: "Here an export is moved by removing it and adding it again.",
+    ConnectionInUse.code: "Here: ferry export remove NAME",
+    SourceNotOffered.code: "Set FERRY_SOURCE to a folder with profiles and segments.",
+    SegmentNotOffered.code: "ferry doctor shows what the source offers.",
+    SegmentMissing.code: "ferry doctor shows what the source offers.",
+    FieldMissing.code: "ferry doctor shows the fields that there are.",
+    UnknownField.code: "ferry doctor shows the fields that there are.",
+    EmailNotMapped.code: "Name it with --map email=FIELD.",
+}
+"""What to do next on the command line, by the error's code, where the shared text speaks of forms and buttons."""
+
+
+def plain(text: str) -> str:
+    """A text with Slack's markup as a terminal shows it: quotes for bold, `ferry` for `/ferry`."""
+    text = html.unescape(_BOLD.sub(r"'\1'", text))
+    for command, ours in _COMMANDS.items():
+        text = text.replace(command, ours)
+    return text
+
+
+def unmarked(text: str) -> str:
+    """A longer text with its emphasis left out."""
+    return html.unescape(_BOLD.sub(r"\1", text))
+
+
+def explained(error: FerryError) -> str:
+    """What happened, what it means for the data, what to do next."""
+    return with_hint(str(error), error.code)
+
+
+def with_hint(text: str, code: str | None) -> str:
+    """The text of an error, with what to do about it on the command line. `code`: the error's."""
+    return f"{plain(text)} {_HINTS.get(code or '', '')}".rstrip()
