@@ -4,12 +4,13 @@ Writers begin with BEGIN IMMEDIATE: the driver's own way begins at the first wri
 There is one writer at a time, so nothing slow (no network) belongs inside a write transaction.
 """
 
+import asyncio
 import errno
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -25,6 +26,8 @@ from storage import models
 from storage.errors import DatabaseDamaged, DatabaseTooNew, DiskFull, FolderUnusable, StorageError
 
 __all__ = ["Database", "models"]
+
+T = TypeVar("T")
 
 BUSY_MILLISECONDS = 10_000  # how long a writer waits for another
 
@@ -78,7 +81,7 @@ class Database:
         with self._explained():
             async with self._write() as session:
                 yield session
-                await session.commit()
+                await unbroken(session.commit())
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -101,6 +104,20 @@ def usable(folder: Path) -> Iterator[None]:
     except OSError as error:
         kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else FolderUnusable
         raise kind(detail=error.strerror or str(error), folder=folder) from error
+
+
+async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+    """Finish a piece of database work even if its caller is cancelled meanwhile, and only then let it be cancelled.
+
+    A write that is broken off half-way may keep the write lock for as long as its thread is busy.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        raise
 
 
 def _folder_of(url: str) -> Path | None:

@@ -13,7 +13,7 @@ from bot.pipeline.errors import LeaseLost
 from bot.pipeline.settling import first_cause
 from bot.settings import Settings
 from storage import lease
-from storage.database import Database
+from storage.database import Database, unbroken
 
 WAIT_SECONDS = 1.0  # between two tries to get the lease while another process has it
 
@@ -87,7 +87,7 @@ class Brands:
     async def _renew(self, brand_id: str) -> None:
         while True:
             await asyncio.sleep(lease.RENEW_SECONDS)
-            if not await lease.renew(self._database, brand_id, self._holder):
+            if not await unbroken(lease.renew(self._database, brand_id, self._holder)):
                 raise LeaseLost
 
     def _ages(self, taken: lease.Taken) -> list[float]:

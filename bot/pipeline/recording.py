@@ -8,7 +8,7 @@ import structlog
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from storage.database import Database
+from storage.database import Database, unbroken
 from storage.models import Export, OutboxMessage, Person, Run, RunStatus, Workspace, now
 
 PULSE_SECONDS = 1.0  # how often a run's row is brought up to date
@@ -50,7 +50,7 @@ class Recorder:
         while True:
             await asyncio.sleep(PULSE_SECONDS)
             self.set(**progress())
-            run = await self.write()
+            run = await unbroken(self.write())
             if run.cancel_requested_by and not cancelled:
                 cancelled = True
                 on_cancel()

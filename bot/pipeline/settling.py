@@ -26,6 +26,7 @@ from storage.secrets import DigestKey
 
 FLUSH_AT = 50  # accepted batches written down together
 ABSENT_SWEEPS = 2  # full sweeps without a batch after which it is asked for by its id
+STOP_SECONDS = 2.0  # for a sweep under way to end by itself
 CLOCK_SKEW = timedelta(hours=1)  # how far Omnisend's clock may be from ours
 GROWTH = 1.5  # of the pause between sweeps while nothing settles
 SPACING = 0.2  # of the shortest pause: kept between two sweeps even when somebody waits
@@ -124,6 +125,7 @@ class Settler:
         self._moved = asyncio.Event()
         self._last_success = clock()
         self._hurry = False
+        self._stopped = False
         self.tally = Tally()
 
     # --- what the senders tell
@@ -244,13 +246,15 @@ class Settler:
         Raises `OmnisendAway` after an outage longer than the settings allow, or what stops a run (`STOPS_RUN`).
         """
         pause = self._shortest
-        while True:
+        while not self._stopped:
             if not self._open and not self._lost:
                 self._wake.clear()
                 self._moved.set()
                 await self._wake.wait()
                 self._last_success = self._clock()
             await self._rest(pause)
+            if self._stopped:
+                return
             self._wake.clear()
             try:
                 settled = await self._sweep()
@@ -264,6 +268,11 @@ class Settler:
             else:
                 self._last_success = self._clock()
             pause = self._shortest if settled else min(pause * GROWTH, self._longest)
+
+    def stop(self) -> None:
+        """Sweep no more. A sweep under way ends by itself: it may be writing down what it found."""
+        self._stopped = True
+        self._wake.set()
 
     async def _rest(self, seconds: float) -> None:
         """Pause before the next sweep: for long while nobody waits, hardly at all while senders wait for room."""
@@ -453,6 +462,8 @@ async def settling(settler: Settler) -> AsyncIterator[Settler]:
             try:
                 yield settler
             finally:
+                settler.stop()
+                await asyncio.wait([sweeps], timeout=STOP_SECONDS)
                 sweeps.cancel()
     except BaseExceptionGroup as failures:
         raise first_cause(failures) from None
