@@ -52,7 +52,7 @@ def print_report(result: Result, reasons: Mapping[str, int]) -> None:
         say("Nothing was sent. Please look first:", style="yellow")
         _list(finding_words(t, finding) for finding in run.findings)
         say(f"If this is right, send it with: ferry export run '{run.export_name}' --accept-guard")
-    else:
+    elif run.status is RunStatus.DONE or run.profiles or run.batches:
         say(f"  {_counts(run)}")
     for segment in run.segments:
         say(f"  {_segment(segment)}")

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot import duck
+from bot.omnisend.errors import OmnisendError
 from bot.omnisend.models import Brand
 from bot.pipeline.brand import Brands
 from bot.pipeline.errors import GuardStopped as StoppedByGuard
@@ -220,8 +221,13 @@ class Engine:
                 await reconciliation.close()
 
     async def _at_omnisend(self, job: Job, client: Any, difference: Difference) -> SegmentReport:
+        """The segments after the sending. What goes wrong here, even a key revoked just now, undoes nothing."""
         segments = OmnisendSegments(client, self._database, job.selected)
-        return await (segments.ensure() if difference.comparison.wanted else segments.count())
+        try:
+            return await (segments.ensure() if difference.comparison.wanted else segments.count())
+        except OmnisendError as error:
+            log.warning("could not look after Omnisend's segments", error=str(error))
+            return SegmentReport(notes=[{"kind": "segments_unknown"}])
 
     async def _note_attributes(self, job: Job) -> None:
         """Remember which attributes this book has ever sent, before they are."""

@@ -158,8 +158,8 @@ def _check_fields(lines: Sequence[Line], names: Sequence[str]) -> None:
 # What people call these fields, folded (lower case, letters and digits only), most telling first.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "email": ("email", "emailaddress", "mail", "primaryemail", "emailaddress1", "contactemail", "eposta", "epost",
-              "mailadresse", "emailadresse", "courriel", "adressemail", "adresseemail", "correo", "correoelectronico", "电子邮件", "电子邮箱", "邮箱",
-              "電子郵件", "電郵", "郵箱", "信箱"),
+              "mailadresse", "emailadresse", "courriel", "adressemail", "adresseemail", "correo",
+              "correoelectronico", "电子邮件", "电子邮箱", "邮箱", "電子郵件", "電郵", "郵箱", "信箱"),
     "firstName": ("firstname", "givenname", "forename", "fname", "vorname", "rufname", "prenom", "nombre",
                   "primernombre", "名", "名字", "givennames"),
     "lastName": ("lastname", "surname", "familyname", "lname", "nachname", "familienname", "zuname", "nom",

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from bot.omnisend.client import OmnisendClient
-from bot.omnisend.errors import FateUnknown, NotFound, OmnisendError, ScopeMissing
+from bot.omnisend.errors import FateUnknown, KeyRefused, NotFound, OmnisendError, ScopeMissing, VersionRetired
 from bot.omnisend.models import SegmentInfo
 from storage.database import Database
 from storage.models import ExportSegment
@@ -41,20 +41,28 @@ class OmnisendSegments:
         self._listed: list[SegmentInfo] | None = None
 
     async def count(self) -> SegmentReport:
-        """Find the segments that exist already and ask for their counts. Never fails for want of a permission."""
+        """Find the segments that exist already and ask for their counts. Never fails for want of a permission.
+
+        Raises `KeyRefused` or `VersionRetired`: no other request would fare better.
+        """
         report = SegmentReport()
         try:
             for segment in self._segments:
                 await self._count_one(segment, report)
         except ScopeMissing as error:
             report.notes.append({"kind": "segments_scope", "scope": error.scope or "segments.read"})
+        except (KeyRefused, VersionRetired):
+            raise
         except OmnisendError as error:
             log.warning("could not count Omnisend's segments", error=str(error))
             report.notes.append({"kind": "segments_unknown"})
         return report
 
     async def ensure(self) -> SegmentReport:
-        """Make the missing ones, then count. Call it after contacts with the properties have been sent."""
+        """Make the missing ones, then count. Call it after contacts with the properties have been sent.
+
+        Raises as `count` does.
+        """
         notes: list[dict[str, Any]] = []
         for segment in self._segments:
             try:

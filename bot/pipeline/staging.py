@@ -301,7 +301,8 @@ class Staging:
         known = "known" if only is None else "true"
         for part in self._slices():
             self._con.execute(
-                f"""CREATE OR REPLACE TABLE outgoing AS SELECT digest, payload, op, known, mask, email{values}
+                f"""CREATE OR REPLACE TABLE outgoing AS
+                SELECT digest, payload, op, known, mask, email, lost_country{values}
                 FROM ({self._verdicts_sql(part)}) v WHERE {which} ORDER BY digest""",
                 self._verdict_values(),
             )
@@ -322,9 +323,9 @@ class Staging:
         )
 
     def customers(self, digests: Sequence[bytes]) -> dict[bytes, str]:
-        """The customer id behind each of these contacts."""
-        again = self._again(digests)
-        return dict(self._con.execute(f"SELECT digest, customer_id FROM staged WHERE digest IN ({again})").fetchall())
+        """The customer id behind each of these contacts; of several profiles, the one that was sent."""
+        sql = f"SELECT digest, min(customer_id) FROM staged WHERE digest IN ({self._again(digests)}) GROUP BY digest"
+        return dict(self._con.execute(sql).fetchall())
 
     def samples(self, most: int = 3) -> list[Sample]:
         """The first contacts to be sent, with their values by attribute label."""
@@ -450,6 +451,8 @@ class Staging:
             value = f"{table}.a{position}"
             there = f"{_RECORD} || {literal(line.attribute)} || {_UNIT} || {value}"
             empty = f"{_RECORD} || {literal(line.attribute)}" if line.clear else "''"
+            if line.attribute == "country":
+                empty = _unless_lost(empty, f"{table}.")
             parts.append(f"CASE WHEN {value} IS NOT NULL THEN {there} ELSE {empty} END")
         for position, segment in sorted(enumerate(self._segments), key=lambda item: item[1].property_name):
             true = f"{_RECORD} || {literal('segment')} || {_UNIT} || {literal(segment.property_name)}"
@@ -472,7 +475,7 @@ class Staging:
             elif line.attribute == "country":
                 name = f"to_json(english_name({value}))"
                 both = f"""',"country":' || {name} || ',"countryCode":' || to_json({value})"""
-                blank = literal(',"country":"","countryCode":""') if line.clear else "''"
+                blank = _unless_lost(literal(',"country":"","countryCode":""') if line.clear else "''")
                 parts.append(f"CASE WHEN {value} IS NOT NULL THEN {both} ELSE {blank} END")
             else:
                 parts.append(self._member_sql(line.attribute, value, f"to_json({value})", line.clear))
@@ -481,7 +484,7 @@ class Staging:
             custom.append(f"{name} || CASE WHEN {_bit('mask', position)} THEN 'true' ELSE 'false' END")
         custom += [literal(f',"{name}":false') for name in self._dropping]
         # Every member begins with a comma: cut the first one.
-        parts.append(f"""',"customProperties":{{' || substr({" || ".join(custom)}, 2) || '}}}}'""")
+        parts.append(f"""',"customProperties":{{' || substr({" || ".join(custom) or "''"}, 2) || '}}}}'""")
         return " || ".join(parts)
 
     @staticmethod
@@ -523,6 +526,11 @@ def _blob(value: bytes) -> str:
 
 def _bit(mask: str, position: int) -> str:
     return f"(({mask} >> {position}::UHUGEINT) & 1::UHUGEINT) = 1"
+
+
+def _unless_lost(empty: str, table: str = "") -> str:
+    """A country that could not be resolved is no empty one: it blanks nothing."""
+    return f"CASE WHEN {table}lost_country THEN '' ELSE {empty} END"
 
 
 def _max_length(line: Line) -> int:
