@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bot.pipeline.refresh_window import KnownRefreshes, RefreshTimes
 from bot.pipeline.schedule import WallClock
-from bot.sources.dataverse import RefreshClock
 from storage.models import RefreshHook, Schedule
 from tests.unit.services_world import OTHER_TEAM, TEAM, ServicesWorld, services_world
 
@@ -206,7 +205,7 @@ async def test_the_clock_of_a_source_knows_the_refreshes_of_every_workspace(worl
         session.add(Schedule(team_id=TEAM, times=["06:00"], zone=BERLIN))
         session.add(Schedule(team_id=OTHER_TEAM, times=["07:00"], zone=BERLIN))
         session.add(RefreshHook(team_id=TEAM, digest=b"", refreshed_at=at("2026-05-04 06:30")))
-    clock: RefreshClock = await known(world)
+    clock = await known(world)
     moments = ("06:10", "06:45", "07:10", "09:00")
     assert [clock.refreshing(at(f"2026-05-04 {moment}"), at(f"2026-05-04 {moment}")) for moment in moments] == [
         at("2026-05-04 06:30"),
