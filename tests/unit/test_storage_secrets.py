@@ -216,7 +216,7 @@ async def test_a_missing_key_file_stops_and_no_new_one_is_made(database: Databas
     assert not (tmp_path / KEY_FILE).exists()
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", OLD])
+@pytest.mark.parametrize("content", ["", "nonsense", OLD], ids=["empty", "nonsense", "another key"])
 async def test_a_key_file_with_something_else_in_it_stops(database: Database, tmp_path: Path, content: str) -> None:
     await open_keys(database, [], tmp_path)
     (tmp_path / KEY_FILE).write_text(content)
@@ -224,7 +224,7 @@ async def test_a_key_file_with_something_else_in_it_stops(database: Database, tm
         await open_keys(database, [], tmp_path)
 
 
-@pytest.mark.parametrize("key", [OLD, "no Fernet key at all"])
+@pytest.mark.parametrize("key", [OLD, "no Fernet key at all"], ids=["another key", "no key"])
 async def test_another_key_in_the_settings_stops(database: Database, tmp_path: Path, key: str) -> None:
     await open_keys(database, [NEW], tmp_path)
     with pytest.raises(SecretKeyMissing):
