@@ -380,7 +380,8 @@ class Staging:
             CREATE TABLE suppressed (digest BLOB);
             CREATE TABLE refused (digest BLOB, payload BLOB);
             CREATE TABLE countries (folded VARCHAR, code VARCHAR);
-            CREATE MACRO clean(v) AS nullif(trim(regexp_replace(nfc_normalize(v), '{_CONTROLS}', ' ', 'g')), '');
+            CREATE MACRO composed(v) AS nfc_normalize(replace(v, chr(0), ' '));  -- it ends a text at a NUL
+            CREATE MACRO clean(v) AS nullif(trim(regexp_replace(composed(v), '{_CONTROLS}', ' ', 'g')), '');
             """
         )
         codes = countries.codes()
