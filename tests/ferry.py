@@ -41,6 +41,7 @@ class Ferry:
 
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
+    longest: float = 120  # seconds that a command may take
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,7 +56,7 @@ class Ferry:
     async def __call__(self, *arguments: str, answer: str = "") -> Ended:
         """Run the command to its end; `answer` is typed at its prompts."""
         process = await self.start(*arguments)
-        stdout, stderr = await asyncio.wait_for(process.communicate(answer.encode()), 120)
+        stdout, stderr = await asyncio.wait_for(process.communicate(answer.encode()), self.longest)
         return Ended(process.returncode or 0, stdout.decode(), stderr.decode())
 
     async def kill_after(self, seconds: float, *arguments: str) -> bool:
