@@ -311,7 +311,7 @@ async def world(folder: Path, omnisend: Omnisend, **settings: Any) -> AsyncItera
     """A new installation in a folder."""
     chosen = Settings(data_dir=folder, omnisend_url=omnisend.started["url"], memory_mb=128)
     chosen = chosen.model_copy(update={**PATIENT, **settings})
-    (folder / "ferry.sqlite3").write_bytes(await _migrated_database())
+    (folder / "ferry.sqlite3").write_bytes(await migrated_database())
     database = Database(chosen.resolved_database_url)
     try:
         keys = await open_keys(database, [SECRET_KEY], folder)
@@ -339,7 +339,7 @@ async def _make_known_keys(database: Database) -> None:
         )
 
 
-async def _migrated_database() -> bytes:
+async def migrated_database() -> bytes:
     """A fresh database with its keys, made once a process: migrating takes longer than most tests."""
     if not _migrated:
         with tempfile.TemporaryDirectory() as folder:

@@ -158,7 +158,7 @@ class Reconciliation:
         on_progress: Callable[[Tally], None] = lambda _: None,
     ) -> None:
         self._job = job
-        explaining = functools.partial(_room_explained, settings)
+        explaining = functools.partial(room_explained, settings)
         self._staging: Worker[Staging] = Worker(staging, Staging.close, Staging.interrupt, explaining)
         self._properties = staging.properties
         self._removal_payload = staging.removal_payload
@@ -367,7 +367,7 @@ class Reconciliation:
 
 
 @contextmanager
-def _room_explained(settings: Settings) -> Iterator[None]:
+def room_explained(settings: Settings) -> Iterator[None]:
     """Turn DuckDB's complaints about memory and disk into `MemoryShort` and `SpillFull`.
 
     A stream reports them as Arrow's errors. Their texts are not passed on: they may quote what was being read.
