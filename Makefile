@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint format bench lock clean
+.PHONY: setup demo sandbox screenshots test lint format bench lock clean
 
 setup: $(READY)
 
@@ -17,6 +17,14 @@ $(READY): pyproject.toml requirements.lock
 
 demo: setup
 	$(BIN)/ferry demo
+
+# The whole product in a browser: stand-ins of Slack and Omnisend, and the bot.
+sandbox: setup
+	$(BIN)/ferry sandbox
+
+# Every view in light and dark, to build/screenshots; those of the README to docs/screenshots. Needs Chromium.
+screenshots: setup
+	$(BIN)/python -m tests.browser.screenshots
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

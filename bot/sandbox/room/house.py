@@ -1,0 +1,142 @@
+"""Everything that runs in a sandbox: both stand-ins, the bot, the source, and the state that is kept between starts."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bot.sandbox.profiles import make_folder
+from bot.sandbox.room.bell import Bell
+from bot.sandbox.room.bot_process import BotProcess
+from bot.sandbox.room.source_data import SourceData
+from bot.sandbox.room.standin import standin
+from bot.sandbox.room.trouble import Troubles
+from bot.sandbox.workspace import bot_settings
+
+PROJECT = Path(__file__).parents[3]
+MANIFESTS = (PROJECT / "manifest.yml", PROJECT / "bot" / "manifest.yml")  # of the project, of the installed package
+RATE_LIMIT = 400  # requests a minute (Omnisend docs, Rate limits)
+CONNECT_SECONDS = 30.0  # for the bot to be there; a Slack that is away keeps it from it
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a sandbox is to be: `state` is its folder, `source` a folder of tables or None for made-up profiles."""
+
+    state: Path
+    source: Path | None = None
+    profiles: int = 20_000
+    time_scale: float = 6.0
+    """An Omnisend minute lasts 60 / `time_scale` seconds: short enough to wait for, long enough to watch."""
+    batch_delay: float = 20.0
+    """Seconds of Omnisend's time that it takes over a batch."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Further settings of the bot."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is running. `slack` and `omnisend` are what the stand-ins announced."""
+
+    plan: Plan
+    slack: dict[str, Any]
+    omnisend: dict[str, Any]
+    bot: BotProcess
+    source: SourceData
+    troubles: Troubles
+    http: aiohttp.ClientSession
+    bell: Bell
+
+    @property
+    def slack_control(self) -> str:
+        return f"{self.slack['url']}/_control"
+
+    @property
+    def omnisend_control(self) -> str:
+        return str(self.omnisend["control"])
+
+    def state(self) -> dict[str, Any]:
+        """How the house stands, for the page; what the source holds takes longer to say."""
+        return {
+            "bot": {"state": self.bot.state, "starts": self.bot.starts, "log": self.bot.last_words()},
+            "switches": self.troubles.listing(),
+            "omnisend": {"key": self.omnisend["key"], "limit": RATE_LIMIT, "time_scale": self.plan.time_scale},
+        }
+
+
+@asynccontextmanager
+async def opened(plan: Plan) -> AsyncIterator[House]:
+    """Start everything, and stop it at the end. Raises `workspace.DidNotStart`."""
+    await asyncio.to_thread(plan.state.mkdir, parents=True, exist_ok=True)
+    bell = Bell()
+    source = SourceData(await asyncio.to_thread(_original, plan), plan.state / "source")
+    await source.open()
+    async with AsyncExitStack() as stack:
+        kept = plan.state / "kept"
+        slack = await stack.enter_async_context(standin("slack", kept / "slack.json", *_manifest()))
+        omnisend = await stack.enter_async_context(standin("omnisend", kept / "omnisend.json", *_pace(plan)))
+        # On loopback only: what the machine's proxy settings say does not matter here.
+        http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        settings = _settings(plan, slack, omnisend)
+        control = f"{slack['url']}/_control"
+        connected = partial(_connected, http, control)
+        bot = await stack.enter_async_context(BotProcess(settings, plan.state / "bot.log", bell, connected))
+        troubles = Troubles(http, control, omnisend["control"], omnisend["key"], bell)
+        stack.push_async_callback(troubles.close)
+        await bot.start()
+        yield House(plan, slack, omnisend, bot, source, troubles, http, bell)
+
+
+async def _connected(http: aiohttp.ClientSession, control: str) -> None:
+    """Wait until the bot hears what people do."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(CONNECT_SECONDS):
+            query: dict[str, str] = {}
+            while True:
+                async with http.get(f"{control}/connections", params=query) as answer:
+                    said = await answer.json()
+                if said["connections"]:
+                    return
+                query = {"after": str(said["version"]), "timeout": "30"}
+
+
+def cleared(state: Path) -> None:
+    """Forget what an earlier sandbox left in its folder: only what a sandbox puts there."""
+    for name in ("source", "made", "data", "kept"):
+        shutil.rmtree(state / name, ignore_errors=True)
+    for name in ("bot.log", "token"):
+        (state / name).unlink(missing_ok=True)
+
+
+def _original(plan: Plan) -> Path:
+    if plan.source is not None:
+        return plan.source
+    made = plan.state / "made"
+    return made if (made / "profiles.parquet").exists() else make_folder(made, count=plan.profiles)
+
+
+def _manifest() -> tuple[str, ...]:
+    path = next((path for path in MANIFESTS if path.exists()), None)
+    return ("--manifest", str(path)) if path else ()
+
+
+def _pace(plan: Plan) -> tuple[str, ...]:
+    return ("--time-scale", f"{plan.time_scale:g}", "--batch-delay", f"{plan.batch_delay:g}")
+
+
+def _settings(plan: Plan, slack: dict[str, Any], omnisend: dict[str, Any]) -> dict[str, str]:
+    """The bot's settings: those of any bot here, and a pace that fits an Omnisend whose clock runs fast."""
+    return {
+        **bot_settings(plan.state / "data", plan.state / "source", slack, omnisend),
+        "FERRY_OMNISEND_RATE": omnisend["rate"],
+        "FERRY_SWEEP_SECONDS": "[0.5, 3]",
+        "FERRY_LOOKUP_GRACE": "10",
+        **plan.settings,
+    }

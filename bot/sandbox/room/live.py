@@ -1,0 +1,89 @@
+"""The page's one WebSocket: what happens in Slack, how Omnisend stands, and what changed in the house."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from bot.sandbox.room.house import House
+
+GATHER_SECONDS = 0.05  # changes that come together are told together: a busy run makes hundreds
+TICK_SECONDS = 1.0  # between two looks at Omnisend
+UNSHOWN = frozenset({"call", "delivery", "connection", "clock", "ack"})
+"""Changes in Slack that no one sees on a screen."""
+
+
+async def follow(request: web.Request, house: House) -> web.WebSocketResponse:
+    """Serve one page until it goes."""
+    socket = web.WebSocketResponse(heartbeat=20)
+    await socket.prepare(request)
+    tellers = [
+        asyncio.create_task(_tell_slack(socket, house), name="live: slack"),
+        asyncio.create_task(_tell_omnisend(socket, house), name="live: omnisend"),
+        asyncio.create_task(_tell_house(socket, house), name="live: house"),
+        asyncio.create_task(_tell_source(socket, house), name="live: source"),
+    ]
+    try:
+        async for _ in socket:  # the page says nothing; this ends when it goes
+            pass
+    finally:
+        for teller in tellers:
+            teller.cancel()
+        await asyncio.gather(*tellers, return_exceptions=True)
+    return socket
+
+
+async def _tell_slack(socket: web.WebSocketResponse, house: House) -> None:
+    async with house.http.ws_connect(f"{house.slack_control}/events") as events:
+        await _send(socket, {"from": "slack", "changes": [{"type": "connected"}]})
+        while (first := await events.receive()).type is aiohttp.WSMsgType.TEXT:
+            changes = [orjson.loads(first.data), *await _gathered(events)]
+            shown = [change for change in changes if change["type"] not in UNSHOWN]
+            if shown:
+                await _send(socket, {"from": "slack", "changes": shown})
+
+
+async def _gathered(events: aiohttp.ClientWebSocketResponse) -> list[Any]:
+    """What else happens within a moment."""
+    changes = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GATHER_SECONDS):
+            while (message := await events.receive()).type is aiohttp.WSMsgType.TEXT:
+                changes.append(orjson.loads(message.data))
+    return changes
+
+
+async def _tell_omnisend(socket: web.WebSocketResponse, house: House) -> None:
+    while True:
+        said = {name: await _read(house, name) for name in ("stats", "segments")}
+        await _send(socket, {"from": "omnisend", **said["stats"], "segments": said["segments"]["segments"]})
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def _read(house: House, name: str) -> dict[str, Any]:
+    async with house.http.get(f"{house.omnisend_control}/{name}") as answer:
+        said: dict[str, Any] = await answer.json()
+    return said
+
+
+async def _tell_house(socket: web.WebSocketResponse, house: House) -> None:
+    with house.bell.listening() as heard:
+        while True:
+            heard.clear()
+            await _send(socket, {"from": "house", **house.state()})
+            await heard.wait()
+
+
+async def _tell_source(socket: web.WebSocketResponse, house: House) -> None:
+    with house.source.bell.listening() as heard:
+        while True:
+            heard.clear()
+            await _send(socket, {"from": "source", **await house.source.describe()})
+            await heard.wait()
+
+
+async def _send(socket: web.WebSocketResponse, told: dict[str, Any]) -> None:
+    await socket.send_str(orjson.dumps(told).decode())

@@ -1,0 +1,160 @@
+// Modals: the visible one of the stack in a dialog, and the questions that buttons ask first.
+
+import { showBlocks } from "./blocks.js";
+import { h } from "./dom.js";
+import { plainWords } from "./words.js";
+
+/** Ask what a `confirm` object asks; whether it was confirmed. Without one there is nothing to ask. */
+export function confirmed(question, world) {
+  if (!question) return Promise.resolve(true);
+  const dialog = document.getElementById("confirm");
+  return new Promise((resolve) => {
+    const yes = h("button", { type: "submit", value: "yes", class: `button ${question.style ?? "primary"}` }, plainWords(question.confirm));
+    const no = h("button", { type: "submit", value: "no", class: "button" }, plainWords(question.deny));
+    dialog.replaceChildren(h("form", { method: "dialog" },
+      h("header", { class: "modal-head" }, h("h2", { id: "confirm-title" }, plainWords(question.title))),
+      h("div", { class: "modal-body", id: "confirm-text" }, plainWords(question.text)),
+      h("footer", { class: "modal-foot" }, no, yes)));
+    dialog.returnValue = "no";
+    dialog.onclose = () => resolve(dialog.returnValue === "yes");
+    dialog.showModal();
+    no.focus();
+  });
+}
+
+/** The dialog that shows the stack of modals. `makePlace(surface, extra)` makes the place its elements stand in. */
+export class Modals {
+  constructor(actions) {
+    this.actions = actions;
+    this.dialog = document.getElementById("modal");
+    this.stack = [];
+    this.shown = null; // id of the view that is built up in the dialog
+    this.opener = null;
+    this.dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.leave();
+    });
+    this.dialog.addEventListener("close", () => {
+      if (this.stack.length) this.leave(); // the browser closes by itself at a second Escape
+    });
+  }
+
+  get top() {
+    return this.stack.at(-1);
+  }
+
+  async leave(all = false) {
+    const view = this.top;
+    if (!view || this.leaving === view.id) return;
+    this.leaving = view.id;
+    try {
+      await this.actions.close(all);
+    } finally {
+      this.leaving = null;
+    }
+  }
+
+  /** Show the stack as it is now. */
+  show(stack, world) {
+    this.stack = stack;
+    const view = this.top;
+    if (!view) {
+      this.shut();
+      return;
+    }
+    if (this.leaving === view.id && !this.dialog.open) return; // closed before the stand-in heard of it
+    if (!this.dialog.open) {
+      this.opener = document.activeElement;
+      this.dialog.showModal();
+    }
+    const place = this.actions.place("modal", { submit: () => this.submit() });
+    const isNew = this.shown !== view.id;
+    if (isNew) this.build(view, stack.length);
+    this.title.textContent = plainWords(view.title);
+    this.depth.textContent = stack.length > 1 ? `Step ${stack.length}, back leads to “${plainWords(stack.at(-2).title)}”` : "";
+    this.trouble.textContent = view.trouble ?? "";
+    this.trouble.hidden = !view.trouble;
+    this.foot(view);
+    showBlocks(this.body, view.blocks, { ...place, world }, { values: view.state.values, errors: view.errors });
+    const idle = [this.title, this.dialog, document.body].includes(document.activeElement);
+    if (isNew || idle) this.begin(view, isNew);
+    this.showAlert();
+    const wrong = JSON.stringify(view.errors);
+    if (wrong !== this.wrong && wrong !== "{}") this.body.querySelector("[aria-invalid], .wrong input")?.focus();
+    this.wrong = wrong;
+  }
+
+  /** Bring what went wrong into sight, once: it may stand far from the button that was pressed. */
+  showAlert() {
+    const alert = this.body.querySelector(".block-alert.error");
+    if (alert && alert.textContent !== this.alerted) alert.scrollIntoView({ block: "nearest" });
+    this.alerted = alert?.textContent ?? null;
+  }
+
+  build(view) {
+    this.shown = view.id;
+    this.wrong = "{}";
+    this.title = h("h2", { id: "modal-title", tabindex: "-1" });
+    this.depth = h("p", { class: "muted depth" });
+    this.trouble = h("p", { class: "error", role: "alert" });
+    this.body = h("div", { class: "modal-body blocks" });
+    this.footer = h("footer", { class: "modal-foot" });
+    this.footKey = "";
+    this.dialog.replaceChildren(
+      h("header", { class: "modal-head" }, h("div", {}, this.title, this.depth), h("button", { type: "button", class: "plain close", "aria-label": "Close all", onclick: () => this.leave(true) }, "×")),
+      this.trouble, this.body, this.footer);
+  }
+
+  foot(view) {
+    const key = JSON.stringify([view.close, view.submit]);
+    if (key === this.footKey) return;
+    const hadFocus = this.footer.contains(document.activeElement);
+    this.footKey = key;
+    this.submitButton = view.submit && h("button", { type: "button", class: "button primary", id: "modal-submit", onclick: () => this.submit() }, plainWords(view.submit));
+    this.footer.replaceChildren(
+      h("button", { type: "button", class: "button", id: "modal-close", onclick: () => this.leave() }, view.close ? plainWords(view.close) : view.submit ? "Cancel" : "Close"),
+      ...(this.submitButton ? [this.submitButton] : []));
+    if (hadFocus) (this.submitButton ?? this.footer.firstElementChild).focus();
+  }
+
+  /**
+   * Where the focus begins: the first field, or the title so that the text is read. Apps often open a modal that says
+   * that something is coming, so this happens again for whoever has not moved since.
+   */
+  begin(view, isNew) {
+    const asked = view.blocks.find((block) => block.element?.focus_on_load)?.block_id;
+    const first = asked ? this.body.querySelector(`[data-focus^="${CSS.escape(asked)} "]`) : this.body.querySelector("input, textarea");
+    (first ?? this.title).focus();
+    if (isNew) this.body.scrollTop = 0;
+  }
+
+  async submit() {
+    if (!this.submitButton || this.submitting) return;
+    this.submitting = true;
+    const button = this.submitButton;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await this.actions.submit();
+    } finally {
+      this.submitting = false;
+      button.removeAttribute("aria-busy");
+    }
+  }
+
+  shut() {
+    this.shown = null;
+    if (!this.dialog.open) return;
+    this.dialog.close();
+    const back = this.whereFrom();
+    back.blur(); // Chromium gives the focus back by itself, but what is then typed can be lost
+    back.focus({ preventScroll: true });
+  }
+
+  /** What had the focus before, or what took its place meanwhile. */
+  whereFrom() {
+    const { opener } = this;
+    const successor = opener?.dataset.focus && document.querySelector(`main [data-focus="${CSS.escape(opener.dataset.focus)}"]`);
+    const known = opener?.isConnected && opener !== document.body ? opener : successor;
+    return known || document.querySelector("#composer:not([hidden]) input") || document.getElementById("scroll");
+  }
+}

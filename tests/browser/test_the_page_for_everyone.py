@@ -1,0 +1,171 @@
+"""The page for those who use a keyboard, a screen reader, a dark room or a small screen.
+
+reference: slack-platform.md §14 (accessibility: contrast, labels, structure), §3 (errors, stack, what was typed)
+"""
+
+import re
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Locator, Page, expect
+
+from bot.sandbox.room.house import House
+from tests.browser.conftest import Open, Screen
+from tests.scenario.conftest import Ferry
+
+
+async def _findings(page: Page) -> list[str]:
+    """What axe holds against the page, if it is serious or critical."""
+    results = await Axe().run(page)
+    return [
+        f"{finding['id']} ({finding['impact']}): {finding['nodes'][0]['html'][:200]}"
+        for finding in results.response["violations"]
+        if finding["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious_in_any_view(ferry: Ferry, open_screen: Open, scheme: str) -> None:
+    ferry.source.profiles["p3"]["EMail"] = "no address"
+    ferry.source.write()
+    await ferry.connect()
+    await ferry.set_up()
+    screen = await open_screen(color_scheme=scheme)
+    for runs in (1, 2):
+        await screen.command("/ferry run newsletter")
+        await expect(screen.page.locator(".message").filter(has_text="is up to date")).to_have_count(runs)
+    await screen.command("/ferry history newsletter")
+    await screen.message("The last runs of").get_by_text("Numbers as a table").click()
+    assert await _findings(screen.page) == [], "a channel with reports and a chart"
+
+    await screen.box.fill("/ferry ")
+    await expect(screen.page.get_by_role("listbox", name="Commands")).to_be_visible()
+    assert await _findings(screen.page) == [], "completions"
+    await screen.command("/ferry edit newsletter")
+    form = await screen.titled("Edit export")
+    await form.get_by_role("combobox", name="Segments").click()
+    await expect(form.get_by_role("option", name="VIP")).to_be_visible()
+    assert await _findings(screen.page) == [], "a form with an open list"
+    await screen.close()
+
+    await screen.go("Segment Ferry")
+    await expect(screen.page.locator("#home").get_by_role("heading", name="Exports")).to_be_visible()
+    for pane in ("Source", "Trouble"):
+        await screen.page.get_by_role("tab", name=pane).click()
+        assert await _findings(screen.page) == [], f"Home and {pane}"
+
+
+async def test_the_colours_follow_the_machine_until_somebody_chooses(open_screen: Open) -> None:
+    screen = await open_screen(color_scheme="dark")
+    assert await _darkness(screen.page.locator("body")) > 0.8
+    switch = screen.page.get_by_role("button", name="Colours")
+    await switch.click()
+    await expect(switch).to_have_text(re.compile("Light"))
+    assert await _darkness(screen.page.locator("body")) < 0.2
+    await screen.page.reload()
+    await expect(screen.box).to_be_visible()
+    assert await _darkness(screen.page.locator("body")) < 0.2
+
+
+async def _darkness(element: Locator) -> float:
+    """From 0 (white ground) to 1 (black ground)."""
+    colour = await element.evaluate("element => getComputedStyle(element).backgroundColor")
+    red, green, blue = (float(part) for part in re.findall(r"[\d.]+", colour)[:3])
+    return 1 - (red + green + blue) / 3 / 255
+
+
+async def test_everything_can_be_done_with_the_keyboard(ferry: Ferry, screen: Screen) -> None:
+    await ferry.connect()
+    keyboard = screen.page.keyboard
+    await screen.page.get_by_role("navigation").get_by_role("button", name="marketing").press("Enter")
+    await expect(screen.box).to_be_focused()
+    await keyboard.type("/fe")
+    await keyboard.press("Tab")
+    await expect(screen.box).to_have_value("/ferry ")
+    await keyboard.type("exp")
+    await keyboard.press("ArrowDown")
+    await keyboard.press("Enter")
+    await expect(screen.box).to_have_value("/ferry export")
+    await keyboard.press("Enter")
+
+    form = await screen.titled("New export")
+    await expect(form.get_by_label("Name", exact=True)).to_be_focused()
+    await keyboard.type("Newsletter")
+    await keyboard.press("Tab")
+    await expect(form.get_by_role("combobox", name="Connection")).to_be_focused()
+    await keyboard.press("Tab")
+    await keyboard.type("vi")
+    await expect(form.get_by_role("option", name="VIP")).to_be_visible()
+    await keyboard.press("ArrowDown")
+    await keyboard.press("Enter")
+    await expect(form.get_by_role("list", name="Chosen")).to_contain_text("VIP")
+    await keyboard.press("Escape")
+    await form.get_by_label("Name", exact=True).press("Enter")
+    await screen.titled("Saved")
+    await keyboard.press("Escape")
+    await expect(screen.modal).to_be_hidden()
+    await expect(screen.box).to_be_focused()
+    await keyboard.type("/ferry run newsletter")
+    await keyboard.press("Enter")
+    await expect(screen.message("is up to date")).to_be_visible()
+
+
+async def test_the_focus_stays_in_a_modal_and_comes_back(ferry: Ferry, screen: Screen) -> None:
+    await screen.command("/ferry connect")
+    form = await screen.titled("Connect Omnisend")
+    for _ in range(40):
+        await screen.page.keyboard.press("Tab")
+        inside = "document.activeElement === document.body || document.activeElement.closest('#modal') !== null"
+        assert await screen.page.evaluate(inside)
+    await form.get_by_label("Display name").focus()
+    await screen.page.keyboard.press("Escape")
+    await expect(screen.modal).to_be_hidden()
+    await expect(screen.box).to_be_focused()
+
+
+async def test_what_is_wrong_stands_at_its_field_which_gets_the_focus(screen: Screen) -> None:
+    await screen.command("/ferry connect")
+    form = await screen.titled("Connect Omnisend")
+    await form.get_by_label("Display name").fill("Acme Shop")
+    await screen.submit("Connect")
+    key = form.get_by_label("Omnisend API key")
+    await expect(key).to_be_focused()
+    await expect(key).to_have_attribute("aria-invalid", "true")
+    await expect(key).to_have_accessible_description(re.compile("Please complete this required field"))
+    await expect(form.get_by_label("Display name")).to_have_value("Acme Shop")
+
+
+async def test_new_messages_are_said_aloud_and_old_ones_are_not(ferry: Ferry, screen: Screen) -> None:
+    await screen.command("/ferry help")
+    said = screen.page.locator("#announcer")
+    await expect(said).to_contain_text("Segment Ferry: what you can do.")
+    await screen.go("general")
+    await screen.go("marketing")
+    await expect(screen.message("brings your customer segments")).to_be_visible()
+    await expect(said.get_by_text("what you can do")).to_have_count(1)
+
+
+async def test_a_person_has_a_language_that_the_app_hears_of(ferry: Ferry, screen: Screen) -> None:
+    await screen.page.get_by_label("Language", exact=True).select_option("fr-FR")
+    people = (await ferry.slack.state())["people"]
+    ada = next(one for one in people if one["name"] == "ada")
+    assert ada["locale"] == "fr-FR"
+
+
+async def test_a_narrow_screen_keeps_everything_within_reach(ferry: Ferry, open_screen: Open, house: House) -> None:
+    screen = await _narrow(open_screen)
+    await screen.command("/ferry help")
+    await expect(screen.message("Segment Ferry")).to_be_visible()
+    width = "document.documentElement.scrollWidth <= window.innerWidth"
+    assert await screen.page.evaluate(width)
+    await screen.page.get_by_role("button", name="Menu").click()
+    await screen.go("Segment Ferry")
+    await expect(screen.page.locator("#home").get_by_role("heading", name="Segment Ferry")).to_be_visible()
+    await screen.page.get_by_role("button", name="Backstage").click()
+    await expect(screen.page.get_by_role("tabpanel", name="Omnisend")).to_be_visible()
+    assert await screen.page.evaluate(width)
+    assert await _findings(screen.page) == []
+
+
+async def _narrow(open_screen: Open) -> Screen:
+    return await open_screen(viewport={"width": 390, "height": 780})

@@ -1,0 +1,217 @@
+"""The sandbox as a process and as a server: it starts, guards its address, survives a killed bot, and stops cleanly.
+
+reference: the sandbox's own rules (loopback only, token, Host and Origin); slack-platform.md §5 (reconnecting)
+"""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import psutil
+import pytest
+
+from bot.sandbox.room.command import served
+from bot.sandbox.room.house import House, Plan, opened
+from bot.sandbox.slack.client import Message, SlackWorld
+from tests.scenario.conftest import form, submit
+
+PROFILES = 300
+
+
+@asynccontextmanager
+async def _command(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
+    """`ferry sandbox`, and the address that it prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot.sandbox.room", "--no-browser", "--port", "0", *arguments, stdin=PIPE, stdout=PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            while not (line := (await process.stdout.readline()).decode()).startswith("The sandbox is at "):
+                assert line, f"it ended with {await process.wait()}"
+        yield process, line.split()[-1]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def test_the_command_serves_a_page_and_stops_with_everything_it_started(tmp_path: Path) -> None:
+    async with _command("--state", str(tmp_path), "--profiles", str(PROFILES)) as (process, address):
+        assert urlsplit(address).hostname == "127.0.0.1"
+        async with aiohttp.ClientSession() as http, http.get(address) as page:
+            assert "not Slack" in await page.text()
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 3, "two stand-ins and the bot"
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with opened(Plan(tmp_path_factory.mktemp("room"), profiles=PROFILES, time_scale=1000)) as made:
+        yield made
+
+
+@pytest.fixture
+async def address(house: House) -> AsyncIterator[str]:
+    async with served(house) as where:
+        yield where
+
+
+async def _status(address: str, method: str = "GET", **headers: str) -> int:
+    async with aiohttp.ClientSession() as http, http.request(method, address, headers=headers) as answer:
+        return answer.status
+
+
+async def test_nothing_is_served_without_the_token(address: str) -> None:
+    parts = urlsplit(address)
+    assert await _status(address) == 200
+    for path in ("/", "/guessed/", "/guessed/slack/state", "/web/js/main.js"):
+        assert await _status(f"{parts.scheme}://{parts.netloc}{path}") == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:8642"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_other_pages_are_refused_even_with_the_token(address: str, headers: dict[str, str]) -> None:
+    assert await _status(f"{address}house/switches/slack-away", "POST", **headers) == 403
+
+
+async def test_the_page_may_load_and_run_nothing_from_elsewhere(address: str) -> None:
+    async with aiohttp.ClientSession() as http, http.get(address) as page:
+        policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "*" not in policy
+
+
+@pytest.mark.parametrize("path", ["web/../room/guard.py", "web/%2e%2e/room/guard.py", "slack/reset", "omnisend/keys"])
+async def test_only_what_the_page_needs_can_be_reached(address: str, path: str) -> None:
+    assert await _status(f"{address}{path}") == 404
+
+
+async def test_a_killed_bot_comes_back_and_answers(house: House, address: str) -> None:
+    async with aiohttp.ClientSession() as http, SlackWorld(house.slack["url"]) as slack:
+        async with http.post(f"{address}house/bot/kill") as answer:
+            assert (await answer.json())["state"] == "killed"
+        lost = await slack.person("ada").command("/ferry help", channel="marketing")
+        assert not lost.acknowledged
+        async with http.post(f"{address}house/bot/start") as answer:
+            assert (await answer.json())["state"] == "running"
+        assert (await slack.person("ada").command("/ferry help", channel="marketing")).acknowledged
+
+
+async def test_a_key_is_revoked_and_restored(house: House) -> None:
+    url, headers = f"{house.omnisend['url']}/brands/current", {"Omnisend-Version": "2026-03-15"}
+    headers["Authorization"] = f"Omnisend-API-Key {house.omnisend['key']}"
+    await house.troubles.turn("key-revoked", on=True)
+    assert await _status(url, **headers) == 401
+    await house.troubles.turn("key-revoked", on=False)
+    assert await _status(url, **headers) == 200
+
+
+async def test_switches_of_omnisend_add_up_and_go_one_by_one(house: House) -> None:
+    async def faults() -> set[str]:
+        async with house.http.get(f"{house.omnisend_control}/faults") as answer:
+            return {fault["kind"] for fault in (await answer.json())["faults"]}
+
+    await house.troubles.turn("omnisend-down", on=True)
+    await house.troubles.turn("omnisend-busy", on=True)
+    assert await faults() == {"503", "429"}
+    await house.troubles.turn("omnisend-down", on=False)
+    assert await faults() == {"429"}
+    await house.troubles.turn("omnisend-busy", on=False)
+    assert await faults() == set()
+
+
+async def test_slack_goes_away_and_the_bot_finds_it_again(house: House) -> None:
+    async with SlackWorld(house.slack["url"]) as slack:
+        await house.troubles.turn("slack-away", on=True)
+        await slack.connected(0)
+        await house.troubles.turn("slack-away", on=False)
+        await slack.connected(1, seconds=60)
+
+
+async def _export(house: House) -> str:
+    """Run “Campaign”, which is made if need be; the report."""
+    async with SlackWorld(house.slack["url"]) as slack:
+        ada = slack.person("ada")
+        before = len([one for one in await ada.messages("marketing") if "is up to date" in one.shown])
+        await ada.command("/ferry run Campaign", channel="marketing")
+
+        def reported(messages: list[Message]) -> list[str]:
+            found = [one.shown for one in messages if "is up to date" in one.shown]
+            return found[before:]
+
+        return reported(await ada.wait_for_messages("marketing", reported, 60))[0]
+
+
+async def _set_up(house: House) -> None:
+    async with SlackWorld(house.slack["url"]) as slack:
+        ada = slack.person("ada")
+        await ada.command("/ferry connect", channel="marketing")
+        modal = await form(ada, "Connect Omnisend")
+        await modal.fill({"Display name": "Shop", "Omnisend API key": house.omnisend["key"], "I agree": True})
+        await submit(modal)
+        await ada.wait_for(lambda one: "Save to finish" in one.modal_text)
+        await ada.submit()
+        await ada.modal("Connected")
+        await ada.close(everything=True)
+        await ada.command("/ferry export Campaign", channel="marketing")
+        await (await form(ada, "New export")).fill({"Segments": ["VIP"]})
+        await ada.submit()
+        await ada.modal("Saved")
+        await ada.close(everything=True)
+
+
+async def test_a_workspace_outlives_a_restart_and_a_run_then_sends_nothing(tmp_path: Path) -> None:
+    plan = Plan(tmp_path, profiles=PROFILES, time_scale=1000)
+
+    async def stock(house: House) -> tuple[object, object]:
+        async with house.http.get(f"{house.omnisend_control}/contacts?format=json") as answer:
+            contacts = [{**one, "id": ""} for one in (await answer.json())["contacts"]]
+        async with house.http.get(f"{house.omnisend_control}/segments") as answer:
+            return contacts, [(one["segmentID"], one["members"]) for one in (await answer.json())["segments"]]
+
+    async with opened(plan) as house:
+        await _set_up(house)
+        first = await _export(house)
+        assert "*Added*\n0" not in first
+        before = await stock(house)
+    async with opened(plan) as house:
+        assert await stock(house) == before
+        async with SlackWorld(house.slack["url"]) as slack:
+            assert (await slack.person("vera").message("is up to date", channel="marketing")).shown == first
+        again = await _export(house)
+        assert "*Added*\n0" in again
+        assert "*Removed*\n0" in again
+
+
+async def test_the_data_changes_and_can_start_over(house: House) -> None:
+    first = await house.source.describe()
+    assert {segment["name"] for segment in first["segments"]} == {"VIP", "Newsletter", "重要客戶"}
+    await house.source.change("leave")
+    assert (await house.source.describe())["profiles"] == first["profiles"] - round(first["profiles"] * 0.02)
+    await house.source.change("join")
+    assert (await house.source.describe())["profiles"] > first["profiles"] - round(first["profiles"] * 0.02)
+    await house.source.change("break")
+    await house.source.change("reset")
+    assert await house.source.describe() == first | {"changes": (await house.source.describe())["changes"]}
