@@ -17,11 +17,12 @@ from bot.slack.desk import Desk
 from bot.slack.directory import Directory
 from bot.slack.gateway import Gateway
 from bot.slack.home import Homes
+from bot.slack.live import LiveMessages
 from bot.slack.mailbox import Mailbox
 from bot.slack.operate import Operating
 from bot.slack.outbox import Outbox
 from bot.slack.pacing import Pace
-from bot.slack.reports import LiveMessages, Reports
+from bot.slack.reports import Reports
 from bot.slack.router import Router
 from bot.slack.tasks import Tasks
 from bot.slack.workspace import Settling

@@ -9,10 +9,10 @@ from bot.services.overview import ExportView
 from bot.slack.desk import Desk
 from bot.slack.ids import Action
 from bot.slack.router import Router
-from bot.slack.views import common, configure, kit, runs
+from bot.slack.views import common, configure, exports, history, kit
 from bot.slack.views.common import Choice
+from bot.slack.views.exports import ExportLine
 from bot.slack.views.preview import Example, PreviewCard, preview
-from bot.slack.views.runs import ExportLine
 from bot.slack.views.words import explained, mention
 from bot.slack.visit import Flow, Visit
 from storage.models import Run
@@ -136,21 +136,21 @@ class Operating:
         actor = await visit.actor()
         active = [*await self._services.runs.asking(actor), *await self._services.runs.active(actor)]
         lines = [line_of(view) for view in await self._services.exports.visible(actor)]
-        await visit.say(runs.status(visit.t, active, lines, actor.zone), title=visit.t.gettext("Status"))
+        await visit.say(exports.status(visit.t, active, lines, actor.zone), title=visit.t.gettext("Status"))
 
     async def exports(self, visit: Visit) -> None:
         """Every export with what one may do with it."""
         await visit.prepare(visit.t.gettext("Exports"))
         actor = await visit.actor()
         lines = [line_of(view) for view in await self._services.exports.visible(actor)]
-        await visit.say(runs.exports(visit.t, lines, actor.zone), title=visit.t.gettext("Exports"))
+        await visit.say(exports.exports(visit.t, lines, actor.zone), title=visit.t.gettext("Exports"))
 
     async def history(self, visit: Visit) -> None:
         await visit.prepare(visit.t.gettext("History"))
         actor, export_id = await visit.actor(), int(visit.value)
         found = await self._services.runs.history(actor, export_id, HISTORY_RUNS)
         view = await self._services.exports.get(actor, export_id)
-        said = runs.history(visit.t, view.export.name, export_id, found, actor.zone, may_run=view.may_run)
+        said = history.history(visit.t, view.export.name, export_id, found, actor.zone, may_run=view.may_run)
         await visit.say(said, title=visit.t.gettext("History"))
 
     # --- while it runs
@@ -283,7 +283,7 @@ class Operating:
             text = _("There is no export that you may do this with yet.")
             return common.note(text, [kit.button(_("New export"), Action.EXPORT), kit.button(_("Help"), Action.HELP)])
         choices = [
-            Choice(view.export.id or 0, view.export.name, runs.last_words(visit.t, view.last_run, zone))
+            Choice(view.export.id or 0, view.export.name, exports.last_words(visit.t, view.last_run, zone))
             for view in found
         ]
         return common.choose_export(visit.t, question, label, action, choices)

@@ -1,10 +1,6 @@
 """What channels and people hear of runs, by themselves: the live message, the report, questions, failures, requests."""
 
-import asyncio
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,115 +11,20 @@ from bot.services.actor import Actor
 from bot.services.context import Services
 from bot.services.errors import ServiceError
 from bot.services.requests import ConnectionRequest
-from bot.slack.boundary import report
 from bot.slack.directory import Directory
-from bot.slack.errors import MessageGone, RecipientGone, SlackError
+from bot.slack.errors import SlackError
 from bot.slack.gateway import Gateway, Posted
+from bot.slack.live import LiveMessages
 from bot.slack.mailbox import Letter, Mailbox
 from bot.slack.outbox import Deliver, Delivery
-from bot.slack.views import connect, kit, runs, tidings
+from bot.slack.views import connect, kit, report, runs, tidings
 from bot.slack.views.kit import Json
 from storage.errors import FerryError
 from storage.models import OutboxMessage, Run, RunStatus
 
-EDIT_SECONDS = 2.0  # between two edits of one message
-LOOK_SECONDS = 0.5  # how often running runs are looked at
-RATE_SECONDS = 20.0  # over which the sending rate is measured
-SPARE_EDITS = 10  # calls a minute that are left for edits which people wait for
-
 _FAILED = (RunStatus.FAILED, RunStatus.STOPPED)
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Shown:
-    """What is known of one live message."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    content: Json | None = None
-    edited_at: float = float("-inf")
-    sent: deque[tuple[float, int]] = field(default_factory=deque)
-    gone: bool = False
-
-
-class LiveMessages:
-    """Keeps the live message of each running run current. The last edit, without buttons, comes with the report."""
-
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        gateway: Gateway,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._mailbox = mailbox
-        self._gateway = gateway
-        self._clock = clock
-        self._sleep = sleep
-        self._shown: dict[int, _Shown] = {}
-        self._texts = translator()
-
-    async def run(self) -> None:
-        """Look at the running runs until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:
-                report(error)
-            await self._sleep(LOOK_SECONDS)
-
-    async def look(self) -> None:
-        for run in await self._mailbox.running():
-            await self._refresh(run)
-
-    async def _refresh(self, run: Run) -> None:
-        assert run.id is not None
-        shown = self._shown.setdefault(run.id, _Shown())
-        pace = self._pace(run, shown)
-        if shown.gone or shown.lock.locked() or self._clock() - shown.edited_at < EDIT_SECONDS:
-            return
-        if self._gateway.pace.room("chat.update") <= SPARE_EDITS:
-            return
-        async with shown.lock:
-            current = await self._mailbox.run(run.id)  # it may have ended while we waited
-            if current is not None and current.status.active:
-                await self._edit(current, shown, runs.live(self._texts, current, pace))
-
-    async def settle(self, run: Run) -> None:
-        """The last edit of a run that is over or waits for an answer; nothing comes after it."""
-        assert run.id is not None
-        shown = self._shown.setdefault(run.id, _Shown())
-        async with shown.lock:
-            if run.report_ts and not shown.gone:
-                await self._edit(run, shown, runs.live(self._texts, run))
-        if not run.status.active:
-            self._shown.pop(run.id, None)
-
-    async def _edit(self, run: Run, shown: _Shown, content: Json) -> None:
-        if content == shown.content:
-            return
-        shown.edited_at = self._clock()
-        try:
-            await self._gateway.edit(Posted(run.report_channel or "", run.report_ts or ""), content, urgent=True)
-            shown.content = content
-        except (MessageGone, RecipientGone):  # deleted, or too old to be edited here: the report comes all the same
-            shown.gone = True
-        except SlackError as error:
-            log.info("a live message could not be edited", run=run.id, error=error.error)
-
-    def _pace(self, run: Run, shown: _Shown) -> runs.Pace:
-        """The rate over the last seconds, and the time left at that rate."""
-        now, points = self._clock(), shown.sent
-        points.append((now, run.sent))
-        while points[0][0] < now - RATE_SECONDS:
-            points.popleft()
-        (first, before), (last, after) = points[0], points[-1]
-        if last - first < EDIT_SECONDS or after <= before:
-            return runs.Pace()
-        rate = (after - before) / (last - first)
-        return runs.Pace(rate, (run.total - run.sent) / rate if run.total else None)
 
 
 class Reports:
@@ -174,17 +75,17 @@ class Reports:
         t = await self._texts(message)
         await self._close_question(message, run, t)
         await self._live.settle(run)
-        view = runs.finished(t, run)
+        view = report.finished(t, run)
         posted = await self._gateway.post(message.channel, await self._redirected(message, view))
         follow = await self._recovery(run)
-        if runs.details(t, run):
+        if report.details(t, run):
             facts = {"run_id": run.id, "thread_ts": posted.ts}
             follow.append(Letter(f"run-{run.id}-details-{message.channel}", "run.details", message.channel, facts))
         return Delivery(posted, tuple(follow))
 
     async def _details(self, message: OutboxMessage) -> Delivery:
         run = await self._run(message)
-        details = runs.details(await self._texts(message), run) if run else None
+        details = report.details(await self._texts(message), run) if run else None
         if details is None:
             return Delivery()
         return Delivery(await self._gateway.post(message.channel, details, thread_ts=message.facts.get("thread_ts")))
@@ -231,7 +132,7 @@ class Reports:
             name=f"rejected-{run.id}.csv",
             content=content,
             title=texts.gettext("Rejected rows of {name}").format(name=run.export_name),
-            comment=runs.rejects_comment(texts, run, full=full),
+            comment=report.rejects_comment(texts, run, full=full),
         )
 
     async def _failed(self, message: OutboxMessage) -> Delivery:
@@ -242,7 +143,7 @@ class Reports:
             return Delivery()
         sent = bool(run.added or run.changed or run.removed or run.in_doubt)
         next_due = await self._next_due(message.team_id, run)
-        view = runs.failed(await self._texts(message), run, sent=sent, next_due=next_due)
+        view = report.failed(await self._texts(message), run, sent=sent, next_due=next_due)
         return Delivery(await self._gateway.post(message.channel, view))
 
     async def _recovery(self, run: Run) -> list[Letter]:

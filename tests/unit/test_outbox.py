@@ -13,9 +13,9 @@ from sqlmodel import select
 
 from bot.slack.errors import RateLimited, RecipientGone, SlackAway
 from bot.slack.gateway import Posted
+from bot.slack.live import LiveMessages
 from bot.slack.mailbox import Letter, Mailbox
 from bot.slack.outbox import MOST_TRIES, Delivery, Outbox
-from bot.slack.reports import LiveMessages
 from storage.database import Database
 from storage.models import OutboxMessage, OutboxState, Run, RunStatus, Stage
 from tests.unit.slack_double import Clock, refused, scripted_slack

@@ -14,7 +14,20 @@ from slack_sdk.models.views import View
 
 from bot.sandbox.slack.blockkit import validate_message, validate_view
 from bot.slack import ids
-from bot.slack.views import common, configure, connect, home, preview, runs, schedule, tidings, workspace
+from bot.slack.views import (
+    common,
+    configure,
+    connect,
+    exports,
+    history,
+    home,
+    preview,
+    report,
+    runs,
+    schedule,
+    tidings,
+    workspace,
+)
 from tests.unit.view_gallery import Exhibit, exhibits
 
 GALLERY = list(exhibits())
@@ -65,7 +78,9 @@ def test_no_text_of_peoples_making_becomes_a_mention_or_a_broadcast() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [common, configure, connect, home, preview, runs, schedule, tidings, workspace], ids=lambda m: m.__name__
+    "module",
+    [common, configure, connect, exports, history, home, preview, report, runs, schedule, tidings, workspace],
+    ids=lambda m: m.__name__,
 )
 def test_the_gallery_leaves_out_no_view(module: ModuleType) -> None:
     shown = {exhibit.function for exhibit in GALLERY}

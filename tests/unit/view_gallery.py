@@ -9,13 +9,29 @@ from bot.i18n import Translator, translator
 from bot.services.consent import consent_text
 from bot.slack.ids import Action, Field
 from bot.slack.parse import Verb
-from bot.slack.views import common, configure, connect, home, kit, preview, runs, schedule, tidings, words, workspace
+from bot.slack.views import (
+    common,
+    configure,
+    connect,
+    exports,
+    history,
+    home,
+    kit,
+    preview,
+    report,
+    runs,
+    schedule,
+    tidings,
+    words,
+    workspace,
+)
 from bot.slack.views.common import Choice
 from bot.slack.views.configure import AttributeForm, ExportForm, OptionsForm, Row, SegmentChoice
 from bot.slack.views.connect import ConnectForm, ConnectionRow, InUse, SourceChoice
+from bot.slack.views.exports import ExportLine
 from bot.slack.views.home import Attention, Home
 from bot.slack.views.preview import Example, PreviewCard
-from bot.slack.views.runs import ExportLine, Pace
+from bot.slack.views.runs import Pace
 from bot.slack.views.schedule import Recurrence
 from storage.models import Audience, Leavers, MappingKind, Run, RunStatus, Stage, Trigger, When
 
@@ -141,8 +157,8 @@ def _connect(t: Translator, s: Size) -> Made:
     yield "modal", connect.agree_form, connect.agree_form(t, "1|2026-11.1/en-US", s.name, consent, problem=s.text)
     yield "modal", connect.withdraw_form, connect.withdraw_form(t, s.number, s.name, s.names())
     yield "modal", connect.withdrawn, connect.withdrawn(t, s.name, s.names(), s.names())
-    for exports in ([], [InUse(n, s.name) for n in range(s.many)]):
-        yield "modal", connect.remove_form, connect.remove_form(t, s.number, s.name, exports)
+    for using in ([], [InUse(n, s.name) for n in range(s.many)]):
+        yield "modal", connect.remove_form, connect.remove_form(t, s.number, s.name, using)
 
 
 def _connection_row(s: Size, number: int) -> ConnectionRow:
@@ -277,8 +293,8 @@ def _runs(t: Translator, s: Size) -> Made:
         for trigger in Trigger:
             run = a_run(s, status=status, trigger=trigger, attempts=2, started_by=PERSON if s is LONG else "")
             yield "message", runs.live, runs.live(t, run)
-            yield "message", runs.finished, runs.finished(t, run)
-        yield "message", runs.finished, runs.finished(t, Run(team_id="T1", export_name=s.name, status=status))
+            yield "message", report.finished, report.finished(t, run)
+        yield "message", report.finished, report.finished(t, Run(team_id="T1", export_name=s.name, status=status))
     for stage in Stage:
         for cancelled in (None, PERSON):
             run = a_run(s, status=RunStatus.RUNNING, stage=stage, cancel_requested_by=cancelled)
@@ -286,21 +302,21 @@ def _runs(t: Translator, s: Size) -> Made:
     run = a_run(s, status=RunStatus.ASKING)
     yield "message", runs.asking, runs.asking(t, run)
     yield "message", runs.answered, runs.answered(t, run, kit.safe(s.name))
-    details = runs.details(t, run)
+    details = report.details(t, run)
     assert details is not None
-    yield "message", runs.details, details
+    yield "message", report.details, details
     failed = a_run(s, status=RunStatus.FAILED)
     for sent in (True, False):
-        yield "message", runs.failed, runs.failed(t, failed, sent=sent, next_due=NOON if sent else None)
+        yield "message", report.failed, report.failed(t, failed, sent=sent, next_due=NOON if sent else None)
     lines = [_line(s, n) for n in range(s.many)]
     active = [a_run(s, id=n, status=RunStatus.RUNNING, stage=Stage.SENDING) for n in range(s.many)]
     for shown in (lines, []):
-        yield "message", runs.status, runs.status(t, active if shown else [], shown, "Europe/Berlin")
-        yield "message", runs.exports, runs.exports(t, shown, "Europe/Berlin")
+        yield "message", exports.status, exports.status(t, active if shown else [], shown, "Europe/Berlin")
+        yield "message", exports.exports, exports.exports(t, shown, "Europe/Berlin")
     past = [a_run(s, id=s.number + n, status=RunStatus.DONE) for n in range(20)]
     for shown_runs in (past, past[:1], []):
-        made = runs.history(t, s.name, s.number, shown_runs, "Asia/Tokyo", may_run=bool(shown_runs))
-        yield "message", runs.history, made
+        made = history.history(t, s.name, s.number, shown_runs, "Asia/Tokyo", may_run=bool(shown_runs))
+        yield "message", history.history, made
         yield "modal", common.as_modal, common.as_modal(t, "History", made)
 
 

@@ -7,8 +7,8 @@ from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.connect import ConnectionRow, connection_blocks
+from bot.slack.views.exports import ExportLine, line_words
 from bot.slack.views.kit import Json
-from bot.slack.views.runs import ExportLine, line_words
 from bot.slack.views.words import status_words
 from storage.models import Run, RunStatus
 

@@ -36,6 +36,10 @@ def cut(text: str, most: int) -> str:
     return kept + "…"
 
 
+def bullets(texts: Sequence[str]) -> str:
+    return "\n".join(f"• {text}" for text in texts)
+
+
 def plain(text: str, most: int = SECTION_TEXT) -> Json:
     return {"type": "plain_text", "text": cut(text, most) or " ", "emoji": True}
 
@@ -54,6 +58,11 @@ def header(text: str) -> Json:
 
 def section(text: str, accessory: Json | None = None, *, block: str = "") -> Json:
     return _block({"type": "section", "text": mrkdwn(text), "accessory": accessory}, block)
+
+
+def sections(text: str) -> list[Json]:
+    """One section, or none where there is nothing to say."""
+    return [section(text)] if text else []
 
 
 def fields(*texts: str) -> Json:

@@ -7,7 +7,6 @@ from bot.i18n import Translator
 from bot.slack.ids import Action, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.runs import bullets
 from bot.slack.views.words import attribute_label, finding_words, note_words, reject_reason
 
 
@@ -51,7 +50,7 @@ def preview(t: Translator, card: PreviewCard) -> Json:
         kit.fields(*_counts(t, card)),
     ]
     if card.findings:
-        asked = _("*The guard would ask first:*") + "\n" + bullets([finding_words(t, one) for one in card.findings])
+        asked = _("*The guard would ask first:*") + "\n" + kit.bullets([finding_words(t, one) for one in card.findings])
         blocks.append(kit.section(f":warning: {asked}"))
     blocks += [
         *_listed(_("*Segments*"), [f"{safe(name)}: {t.number(count)}" for name, count in card.members.items()]),
@@ -131,4 +130,4 @@ def _listed(title: str, texts: Sequence[str]) -> list[Json]:
     if not texts:
         return []
     shown = [*texts[:25], "…"] if len(texts) > 25 else list(texts)
-    return [kit.section(kit.cut(f"{title}\n{bullets(shown)}", kit.SECTION_TEXT))]
+    return [kit.section(kit.cut(f"{title}\n{kit.bullets(shown)}", kit.SECTION_TEXT))]

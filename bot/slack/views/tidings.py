@@ -7,8 +7,7 @@ from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.runs import moment
-from bot.slack.views.words import mention
+from bot.slack.views.words import mention, moment
 from storage.models import Run
 
 Facts = dict[str, Any]

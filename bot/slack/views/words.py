@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from bot.i18n import Translator
@@ -91,6 +92,12 @@ def reject_reason(t: Translator, reason: str) -> str:
         "email_too_long": _("email address too long"),
         "suppressed": _("person erased on request"),
     }.get(reason, safe(reason))
+
+
+def moment(t: Translator, when: datetime, zone: str) -> str:
+    """A time that each reader's Slack shows in their own zone; in `zone` where it can't."""
+    fallback = t.moment(when, zone)
+    return f"<!date^{int(when.timestamp())}^{{date_short_pretty}} {{time}}|{safe(fallback)}>"
 
 
 def weekday_names(t: Translator) -> list[str]:

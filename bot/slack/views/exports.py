@@ -1,0 +1,102 @@
+"""Exports and runs in lists: how each stands, in a line or two."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.i18n import Translator
+from bot.slack.ids import Action
+from bot.slack.views import kit
+from bot.slack.views.kit import Json, safe
+from bot.slack.views.runs import Pace, progress, run_words
+from bot.slack.views.words import moment, stage_words, status_words
+from storage.models import Run, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLine:
+    """An export and how it stands, in one line."""
+
+    id: int
+    name: str
+    connection: str
+    last: Run | None = None
+    next_due: datetime | None = None
+    paused: bool = False
+    may_run: bool = False
+    may_edit: bool = False
+
+
+def status(t: Translator, active: Sequence[Run], lines: Sequence[ExportLine], zone: str) -> Json:
+    """What runs now, and how every export stands."""
+    _ = t.gettext
+    blocks: list[Json] = []
+    if active:
+        blocks.append(kit.section("*" + _("Running now") + "*"))
+        for run in active[:10]:
+            words = status_words(t, run.status) if run.status is RunStatus.ASKING else stage_words(t, run.stage)
+            text = f"*{safe(run.export_name)}* – {words}"
+            if sent := progress(t, run, Pace()):
+                text += f"\n{sent}"
+            blocks.append(kit.section(f"{text}\n{run_words(t, run)}", block=f"active-{run.id}"))
+    if lines:
+        blocks.append(kit.section("*" + _("Exports") + "*"))
+        for line in lines[:20]:
+            button = kit.button(_("Run"), Action.RUN, line.id, label=_("Run {name}").format(name=line.name))
+            blocks.append(
+                kit.section(line_words(t, line, zone), button if line.may_run else None, block=f"export-{line.id}")
+            )
+        if len(lines) > 20:
+            blocks.append(kit.context(_("… and {count} more in the app's Home.").format(count=len(lines) - 20)))
+    else:
+        blocks.append(kit.section(_("There are no exports yet.")))
+        blocks.append(kit.actions(kit.button(_("New export"), Action.EXPORT, style="primary")))
+    summary = t.ngettext("{n} export is running.", "{n} exports are running.", len(active)).format(n=len(active))
+    return kit.message(summary if active else _("Nothing is running."), blocks)
+
+
+def exports(t: Translator, lines: Sequence[ExportLine], zone: str) -> Json:
+    """Every export, each with a menu of what one may do with it."""
+    _ = t.gettext
+    title = t.ngettext("{n} export", "{n} exports", len(lines)).format(n=t.number(len(lines)))
+    blocks = [kit.section(f"*{title}*")]
+    for line in lines[:40]:
+        entries = [kit.option(_("History"), f"{Action.HISTORY}:{line.id}")]
+        if line.may_run:
+            entries.insert(0, kit.option(_("Run"), f"{Action.RUN}:{line.id}"))
+            entries.insert(1, kit.option(_("Preview"), f"{Action.PREVIEW}:{line.id}"))
+        if line.may_edit:
+            entries.append(kit.option(_("Edit…"), f"{Action.EDIT_EXPORT}:{line.id}"))
+            entries.append(kit.option(_("Remove…"), f"{Action.REMOVE_EXPORT}:{line.id}"))
+        blocks.append(
+            kit.section(line_words(t, line, zone), kit.overflow(Action.MORE, entries), block=f"export-{line.id}")
+        )
+    if len(lines) > 40:
+        blocks.append(kit.context(_("… and {count} more in the app's Home.").format(count=len(lines) - 40)))
+    return kit.message(title, [*blocks, kit.actions(kit.button(_("New export"), Action.EXPORT))])
+
+
+def line_words(t: Translator, line: ExportLine, zone: str) -> str:
+    """Name, connection, last and next run, as two lines of mrkdwn."""
+    _ = t.gettext
+    where = safe(line.connection) if line.connection else _("No connection")
+    facts = [last_words(t, line.last, zone)]
+    if line.paused:
+        facts.append(_("paused"))
+    elif line.next_due:
+        facts.append(_("next {time}").format(time=moment(t, line.next_due, zone)))
+    return f"*{safe(line.name)}* · {where}\n" + " · ".join(facts)
+
+
+def last_words(t: Translator, run: Run | None, zone: str) -> str:
+    """The last run in a few words, with its trigger: never a status of something else."""
+    _ = t.gettext
+    if run is None:
+        return _("never run")
+    if run.status.active or run.status is RunStatus.ASKING:
+        return status_words(t, run.status)
+    when = moment(t, run.ended_at or run.created_at, zone)
+    words = _("last run {time}: {status}").format(time=when, status=status_words(t, run.status))
+    if run.status is RunStatus.DONE:
+        words += " (" + _("+{added} −{removed}").format(added=t.number(run.added), removed=t.number(run.removed)) + ")"
+    return words
