@@ -6,15 +6,16 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.duck import SpillFolders
 from bot.pipeline.engine import Engine
+from bot.pipeline.insights import Insights
 from bot.pipeline.queue import Dispatcher
 from bot.pipeline.schedule import Scheduler
+from bot.pipeline.sources import Sources
 from bot.services.context import Services
 from bot.services.readiness import consent_obstacle, find_obstacle
 from bot.settings import Settings
@@ -26,7 +27,7 @@ from bot.sources.base import Source
 from bot.sources.tables import TablesSource
 from storage.database import Database
 from storage.errors import FerryError, mark
-from storage.secrets import open_keys
+from storage.secrets import Keys, open_keys
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +59,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         keys = await open_keys(database, [key.get_secret_value() for key in settings.secret_keys], settings.data_dir)
         spill = SpillFolders(settings.data_dir / SPILL)
         spill.sweep()
-        sources = open_sources(settings)
-        for source in sources.values():
-            stack.push_async_callback(source.close)
+        sources = open_sources(settings, database, keys)
+        stack.push_async_callback(sources.close)
         engine = Engine(database, keys, settings, sources, spill, consent_obstacle=consent_obstacle)
         dispatcher = Dispatcher(database, engine)
         scheduler = Scheduler(database, obstacle=find_obstacle, nudge=dispatcher.nudge)
@@ -68,12 +68,14 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         yield App(settings, database, engine, dispatcher, scheduler, services)
 
 
-def open_sources(settings: Settings) -> dict[str, Source]:
-    """The sources that the settings name, by kind."""
-    if not settings.source:
-        return {}
-    source = TablesSource(Path(settings.source))
-    return {source.kind: source}
+def open_sources(settings: Settings, database: Database, keys: Keys) -> Sources:
+    """The sources that the settings name."""
+    shared: dict[str, Source] = {}
+    if settings.tables_folder is not None:
+        tables = TablesSource(settings.tables_folder)
+        shared[tables.kind] = tables
+    insights = Insights(database, keys.vault, settings) if settings.environment else None
+    return Sources(shared, insights, database)
 
 
 # --- the bot in Slack

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cryptography.fernet import Fernet
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -45,8 +45,47 @@ class Settings(BaseSettings):
     secret_keys: Annotated[list[SecretStr], NoDecode] = Field(default_factory=list)
     """Fernet keys, newest first, comma-separated. Empty: a key file in the data folder, made if missing."""
 
+    dataverse_hosts: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Hosts, comma-separated, that an environment may have although they are not Dynamics 365's (an emulator's)."""
+
     source: str = ""
-    """Where profiles come from: a folder of tables, or the URL of a Dataverse environment."""
+    """Where profiles come from: a folder of tables, or the address of a Dataverse environment (https://…)."""
+
+    dataverse_url: str = ""
+    """The Dataverse environment of Customer Insights, where FERRY_SOURCE is a folder: both are then on offer."""
+
+    dataverse_ca: Path | None = None
+    """A certificate to trust for Dataverse and Entra, and no other (an emulator's). Empty: the usual ones."""
+
+    entra_tenant: str = Field(default="", validate_default=True)
+    """The Entra tenant of the environment: its id or a domain."""
+
+    entra_client_id: str = Field(default="", validate_default=True)
+    """The app registration that people sign in with: public client flows on, Dynamics CRM user_impersonation."""
+
+    entra_app_id: str = ""
+    """The app registration that reads in its own name; empty: the same one."""
+
+    entra_app_secret: SecretStr = SecretStr("")
+    """Its client secret (the value). With it, or with a certificate, an admin may choose the app as export user."""
+
+    entra_app_certificate: Path | None = None
+    """Its certificate instead: a PEM file with the private key (RSA) and the certificate."""
+
+    entra_authority: str = ""
+    """Entra's address; empty: that of the environment's cloud (public, US government, China)."""
+
+    refresh_minutes: float = Field(default=90, ge=0)
+    """How long a refresh of Customer Insights is taken to run after each refresh time; 0: exports never wait for it."""
+
+    hook_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port of the refresh webhook; empty: there is none. 0 takes any free one."""
+
+    hook_host: str = "127.0.0.1"
+    """Where it listens. It speaks plain HTTP: open it to the network only behind a proxy with TLS."""
+
+    hook_url: str = ""
+    """The webhook's address as others reach it, such as https://ferry.example.com; shown with its token."""
 
     omnisend_url: str = "https://api.omnisend.com/api"
     """Base of the Omnisend API; an emulator's in tests and demo."""
@@ -137,6 +176,54 @@ class Settings(BaseSettings):
             raise ValueError("it looks like sqlite+aiosqlite:////folder/ferry.sqlite3")
         return url
 
+    @field_validator("dataverse_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return [host.strip().lower() for host in value.split(",") if host.strip()] if isinstance(value, str) else value
+
+    @field_validator("source", "dataverse_url")
+    @classmethod
+    def _check_environment(cls, url: str, info: ValidationInfo) -> str:
+        """Whether the host is one of Dynamics 365 is looked at where the source is opened."""
+        url = url.strip()
+        if url and (info.field_name == "dataverse_url" or "://" in url) and not re.match(r"https://[^/\s]+", url):
+            raise ValueError("an environment's address begins with https://, as in https://contoso.crm4.dynamics.com")
+        if info.field_name == "dataverse_url" and url and "://" in info.data.get("source", ""):
+            raise ValueError("FERRY_SOURCE names an environment already; there can be one")
+        return url
+
+    @field_validator("entra_tenant", "entra_client_id")
+    @classmethod
+    def _check_sign_in(cls, value: str, info: ValidationInfo) -> str:
+        """An environment can't be read without these; a field that failed by itself says so alone."""
+        named = "://" in info.data.get("source", "") or info.data.get("dataverse_url")
+        if named and not value.strip():
+            raise ValueError("a Dataverse environment is configured, and nobody can sign in to it without this")
+        if "/" in value:
+            raise ValueError("it is an id such as 72f988bf-86f1-41af-91ab-2d7cd011db47, or a domain for the tenant")
+        return value.strip()
+
+    @field_validator("dataverse_ca", "entra_app_certificate")
+    @classmethod
+    def _check_file(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError("there is no such file")
+        return path
+
+    @field_validator("hook_port", mode="before")
+    @classmethod
+    def _no_port(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("entra_authority", "hook_url")
+    @classmethod
+    def _check_optional_address(cls, url: str, info: ValidationInfo) -> str:
+        if url and not re.match(
+            r"https://[^/\s]+" if info.field_name == "entra_authority" else r"https?://[^/\s]+", url
+        ):
+            raise ValueError("a web address begins with https://")
+        return url.rstrip("/")
+
     @field_validator("omnisend_url", "slack_url")
     @classmethod
     def _check_web_address(cls, url: str) -> str:
@@ -150,6 +237,16 @@ class Settings(BaseSettings):
         if level.upper() not in logging.getLevelNamesMapping():
             raise ValueError("choose DEBUG, INFO, WARNING, ERROR or CRITICAL")
         return level.upper()
+
+    @property
+    def tables_folder(self) -> Path | None:
+        """The folder of tables; None where there is none."""
+        return Path(self.source) if self.source and "://" not in self.source else None
+
+    @property
+    def environment(self) -> str:
+        """The address of the Dataverse environment as it was given; empty where there is none."""
+        return self.dataverse_url or (self.source if "://" in self.source else "")
 
     @property
     def resolved_database_url(self) -> str:

@@ -159,6 +159,34 @@ class Connection(SQLModel, table=True):
     updated_at: datetime = _moment(default=True)
 
 
+class ReaderKind(StrEnum):
+    """In whose name profiles are read."""
+
+    PERSON = "person"  # who has signed in with a code
+    APP = "app"  # the app registration of the settings, with its own secret or certificate
+
+
+class ExportUser(SQLModel, table=True):
+    """In whose name a connection reads profiles, where its source wants to know. An id never comes again.
+
+    Without a connection: somebody has signed in, or is about to, and has not saved yet.
+    """
+
+    __tablename__ = "export_user"
+    __table_args__ = {"sqlite_autoincrement": True}  # SQLite hands out ids again otherwise
+
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: str = Field(index=True)
+    connection_id: int | None = Field(default=None, foreign_key="connection.id", ondelete="CASCADE", unique=True)
+    kind: ReaderKind = _word(ReaderKind, ReaderKind.PERSON)
+    environment: str  # its origin: tokens are good there only
+    tokens: str | None = Field(default=None, sa_type=Text)  # sealed to this row and its connection
+    added_by: str  # user id
+    added_at: datetime = _moment(default=True)
+    warned_at: datetime | None = _moment()  # people were told that it ends soon
+    ended_at: datetime | None = _moment()  # it was found to have ended, and people were told
+
+
 class GrantKind(StrEnum):
     PERSON = "person"
     GROUP = "group"

@@ -18,6 +18,7 @@ from bot.duck import SpillFolders
 from bot.omnisend.contacts import segment_property
 from bot.pipeline.engine import Engine
 from bot.pipeline.queue import enqueue
+from bot.pipeline.sources import Sources
 from bot.settings import Rate, Settings
 from storage.database import Database
 from storage.models import (
@@ -121,7 +122,9 @@ class World:
     def another_engine(self) -> Engine:
         """A second engine over the same database, as another process would have."""
         spill = SpillFolders(self.folder / "spill")
-        return Engine(self.database, self.keys, self.settings, {"tables": self.source}, spill, consent_obstacle=agreed)
+        return Engine(
+            self.database, self.keys, self.settings, Sources({"tables": self.source}), spill, consent_obstacle=agreed
+        )
 
     async def make_connection(self, key: str | None = None) -> Connection:
         """A connection with consent, its key checked live."""
@@ -317,7 +320,7 @@ async def world(folder: Path, omnisend: Omnisend, **settings: Any) -> AsyncItera
         keys = await open_keys(database, [SECRET_KEY], folder)
         source = MemorySource()
         engine = Engine(
-            database, keys, chosen, {"tables": source}, SpillFolders(folder / "spill"), consent_obstacle=agreed
+            database, keys, chosen, Sources({"tables": source}), SpillFolders(folder / "spill"), consent_obstacle=agreed
         )
         yield World(folder, omnisend, source, chosen, database, keys, engine)
     finally:

@@ -46,7 +46,7 @@ def add(
                 agreed=True,
                 full_values_in_slack=full_values,
                 language=LANGUAGE,
-                source=next(iter(services.engine.sources), "tables"),
+                source=next((offer.kind for offer in services.engine.sources.offers), "tables"),
                 text_shown=text,
             )
             connection = await services.connections.connect(actor, draft)

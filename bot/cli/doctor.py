@@ -10,7 +10,7 @@ from rich.console import Console
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlmodel import func, select
 
-from bot.app import build, open_sources
+from bot.app import build
 from bot.cli.exits import Exit
 from bot.cli.terminal import say
 from bot.cli.words import explained
@@ -18,6 +18,7 @@ from bot.settings import Settings
 from bot.slack.errors import SlackAway
 from bot.slack.sockets import check_tokens
 from bot.sources.base import Field, Segment
+from bot.sources.tables import TablesSource
 from storage.errors import FerryError
 from storage.models import Connection, Export
 
@@ -72,18 +73,19 @@ async def _storage(settings: Settings) -> Answer:
 async def _source(settings: Settings) -> Answer:
     if not settings.source:
         return Answer(None, "set FERRY_SOURCE to a folder with profiles and segments")
-    lines = []
-    for source in open_sources(settings).values():
-        try:
-            await source.check()
-            fields, segments = await source.fields(), await source.segments()
-        finally:
-            await source.close()
-        lines.append(
-            f"{source.kind} in {source.label}: {_counted(len(fields), 'field')} ({_some(fields)}), "
-            f"{_counted(len(segments), 'segment')} ({_some(segments)})"
-        )
-    return Answer(True, "; ".join(lines))
+    if settings.tables_folder is None:
+        return Answer(None, "set FERRY_SOURCE to a folder with profiles and segments")
+    source = TablesSource(settings.tables_folder)
+    try:
+        await source.check()
+        fields, segments = await source.fields(), await source.segments()
+    finally:
+        await source.close()
+    return Answer(
+        True,
+        f"{source.kind} in {source.label}: {_counted(len(fields), 'field')} ({_some(fields)}), "
+        f"{_counted(len(segments), 'segment')} ({_some(segments)})",
+    )
 
 
 async def _omnisend(settings: Settings) -> Answer:

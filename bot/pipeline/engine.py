@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +23,6 @@ from bot.pipeline.errors import (
     NoSegments,
     RunCancelled,
     RunTooLong,
-    SourceUnknown,
-    SourceUnset,
     Unexpected,
 )
 from bot.pipeline.mapping import Line, check
@@ -34,6 +32,7 @@ from bot.pipeline.queue import claim_run
 from bot.pipeline.reconcile import Difference, Job, Outcome, Reconciliation, keeps_leavers, selected
 from bot.pipeline.recording import Recorder
 from bot.pipeline.settling import Tally
+from bot.pipeline.sources import Sources
 from bot.pipeline.staging import Staging
 from bot.settings import Settings
 from bot.sources.base import Source
@@ -72,7 +71,7 @@ class Engine:
         database: Database,
         keys: Keys,
         settings: Settings,
-        sources: Mapping[str, Source],
+        sources: Sources,
         spill: duck.SpillFolders,
         *,
         consent_obstacle: ConsentObstacle,
@@ -82,23 +81,19 @@ class Engine:
         self._database = database
         self._keys = keys
         self._settings = settings
-        self._sources = dict(sources)
+        self._sources = sources
         self._consent_obstacle = consent_obstacle
         self._spill = spill
         self._brands = Brands(database, settings, transport=transport)
 
     @property
-    def sources(self) -> Mapping[str, Source]:
-        """The configured sources by kind."""
+    def sources(self) -> Sources:
+        """The configured sources."""
         return self._sources
 
-    def source(self, kind: str) -> Source:
-        """Raises `SourceUnknown` for one that is not configured here."""
-        if not self._sources:
-            raise SourceUnset
-        if kind not in self._sources:
-            raise SourceUnknown(source=kind)
-        return self._sources[kind]
+    async def source_of(self, connection: Connection) -> Source:
+        """The source that a connection reads from. Raises `SourceUnknown`, `NotSignedIn` or `EnvironmentChanged`."""
+        return await self._sources.of(connection)
 
     async def check_key(self, key: str) -> Brand:
         """Ask Omnisend whose key this is and whether it may write contacts; changes nothing there.
@@ -350,7 +345,7 @@ class Engine:
                 mapping=mapping,
                 plan=check([Line(row.attribute, row.value, row.kind, row.clear) for row in mapping]),
                 book=await ledger.open_book(session, export.team_id, export.id or 0, connection.brand_id),
-                source=self.source(connection.source),
+                source=await self._sources.of(connection),
                 trigger=trigger,
             )
         if not job.selected and trigger is not Trigger.EMPTY:

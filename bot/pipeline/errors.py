@@ -48,13 +48,26 @@ class SourceUnknown(RunError):
     code = "source-unknown"
     what = mark("The source {source} of this connection is not configured here.")
     consequence = mark("Nothing was read or sent.")
-    remedy = mark("Set FERRY_SOURCE, or connect again with a source that is configured.")
+    remedy = mark(
+        "Whoever runs Segment Ferry can set it (FERRY_SOURCE for a folder, FERRY_DATAVERSE_URL for Customer Insights), "
+        "or an admin can connect again with a source that is configured."
+    )
 
 
 class SourceUnset(SourceUnknown):
     code = "source-unset"
     what = mark("No source is configured, so there are no profiles to read.")
     remedy = mark("Set FERRY_SOURCE to a folder with profiles and segments (ferry doctor shows what is found there).")
+
+
+class EnvironmentChanged(RunError):
+    code = "environment-changed"
+    what = mark("The connection reads from the environment {former}, and the settings name {source} now.")
+    consequence = mark("Nothing was read or sent.")
+    remedy = mark(
+        "An admin can choose Change export user in the connection's menu to read from {source}, or whoever runs "
+        "Segment Ferry can set the former environment again."
+    )
 
 
 class MemoryShort(RunError):

@@ -172,7 +172,7 @@ class Connections:
         require(actor, Action.ADD_CONNECTION)
         draft = replace(draft, name=check_name(draft.name), api_key=draft.api_key.strip())
         check_audience(draft.audience, draft.people, draft.groups)
-        if draft.source not in self._engine.sources:
+        if draft.source not in {offer.kind for offer in self._engine.sources.offers}:
             raise SourceNotOffered(source=draft.source)
         check_agreement(agreed=draft.agreed, text_shown=draft.text_shown)
         async with self._database.read() as session:

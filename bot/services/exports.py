@@ -25,7 +25,7 @@ from bot.services.masking import mask_value
 from bot.services.names import LONGEST, check_name, fold
 from bot.services.overview import ExportView, views
 from bot.services.ownership import own_segments, segments_of, selected_names
-from bot.services.ports import Sources
+from bot.services.ports import Reads
 from bot.services.remarks import Remark, mapped_differently
 from bot.services.schedules import put_schedule, refresh_of
 from bot.services.stopping import active_run, stop_runs
@@ -58,7 +58,7 @@ class SourceChoices:
 
 
 class Exports:
-    def __init__(self, database: Database, engine: Sources, *, reload: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, engine: Reads, *, reload: Callable[[], Awaitable[None]]) -> None:
         """`reload` tells the scheduler that schedules have changed."""
         self._database = database
         self._engine = engine
@@ -95,19 +95,19 @@ class Exports:
     async def choices(self, actor: Actor, connection_id: int) -> SourceChoices:
         """The fields and segments that an export over this connection can use. Raises a `SourceError`."""
         connection = await self._usable(actor, connection_id)
-        source = self._engine.source(connection.source)
+        source = await self._engine.source_of(connection)
         fields = list(await source.fields())
         return SourceChoices(fields, list(await source.segments()), suggest(fields))
 
     async def count(self, actor: Actor, connection_id: int, segment: str) -> int:
         """How many members a segment has now."""
         connection = await self._usable(actor, connection_id)
-        return await self._engine.source(connection.source).count(segment)
+        return await (await self._engine.source_of(connection)).count(segment)
 
     async def samples(self, actor: Actor, connection_id: int, fields: Sequence[str]) -> dict[str, str]:
         """An example value of each field, masked unless the consent allows full values; empty where there is none."""
         connection = await self._usable(actor, connection_id)
-        values = await self._engine.source(connection.source).sample(fields)
+        values = await (await self._engine.source_of(connection)).sample(fields)
         async with self._database.read() as session:
             full = await full_values_allowed(session, connection)
         return {name: (value or "") if full else mask_value(value or "") for name, value in values.items()}
@@ -159,7 +159,7 @@ class Exports:
                 export = await export_for(session, actor, export_id, Action.EDIT_EXPORT)
                 kept = await selected_names(session, export)
             await _refuse_taken(session, actor.team_id, draft.name, but=export_id)
-        source = self._engine.source(connection.source)
+        source = await self._engine.source_of(connection)
         fields = await source.fields()
         plan = check(draft.lines, fields, segments=len(draft.segments))
         offered = {segment.name for segment in await source.segments()}

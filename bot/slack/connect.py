@@ -70,7 +70,7 @@ class Connecting:
         await visit.show(views.connect_form(visit.t, self._fresh_form(visit, request)))
 
     def _fresh_form(self, visit: Visit, request: str) -> ConnectForm:
-        sources = [SourceChoice(kind, source.label) for kind, source in self._services.engine.sources.items()]
+        sources = [SourceChoice(offer.kind, offer.label) for offer in self._services.engine.sources.offers]
         return ConnectForm(
             consent=consent_text(visit.t.gettext),
             shown=f"{CONSENT_VERSION}/{visit.t.language}",

@@ -17,6 +17,7 @@ from bot.duck import SpillFolders
 from bot.omnisend.contacts import segment_property
 from bot.pipeline.engine import Engine
 from bot.pipeline.queue import enqueue
+from bot.pipeline.sources import Sources
 from bot.settings import Settings
 from storage.database import Database
 from storage.models import Connection, Export, ExportSegment, FieldMapping, Trigger, id_of
@@ -62,7 +63,7 @@ async def run(folder: Path, mode: str) -> None:
         database,
         keys,
         settings,
-        {"tables": source},
+        Sources({"tables": source}),
         spill,
         consent_obstacle=_agreed,
         transport=lambda: httpx.MockTransport(omnisend),

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.duck import SpillFolders
 from bot.pipeline.engine import Engine
+from bot.pipeline.sources import Sources
 from bot.services.consent import CONSENT_VERSION
 from bot.services.readiness import consent_obstacle
 from storage.models import Consent, RunStatus, now
@@ -22,7 +23,7 @@ async def strict() -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory() as folder:
         async with fast_emulator() as omnisend, world(Path(folder), omnisend) as installation:
             spill = SpillFolders(installation.folder / "spill")
-            sources = {"tables": installation.source}
+            sources = Sources({"tables": installation.source})
             installation.engine = Engine(
                 installation.database,
                 installation.keys,

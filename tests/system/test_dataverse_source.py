@@ -5,7 +5,7 @@ reference: customer-insights.md §12.4 to §12.10, §16.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -55,6 +55,9 @@ class MemoryStore:
 
     async def save(self, tokens: str) -> None:
         self.tokens = tokens
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
 
 async def soon(seconds: float) -> None:

@@ -5,7 +5,7 @@ reference: customer-insights.md §12.1, §12.10 (first line); toolbox.md §8.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,6 +53,9 @@ class MemoryStore:
 
     async def save(self, tokens: str) -> None:
         self.saved.append(tokens)
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ Two workspaces, so that each test can try what a stranger's id does. Keys of the
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,10 +17,10 @@ from sqlmodel import SQLModel, select
 
 from bot.omnisend.errors import KeyRefused, ScopeMissing, Unavailable
 from bot.omnisend.models import Brand
-from bot.pipeline.errors import SourceUnknown
 from bot.pipeline.mapping import Line
 from bot.pipeline.preview import Preview
 from bot.pipeline.queue import claim_run
+from bot.pipeline.sources import Sources
 from bot.pipeline.staging import Comparison
 from bot.services.actor import Actor
 from bot.services.connections import ConnectionDraft, Connections, consent_text
@@ -81,13 +81,11 @@ class SmallEngine:
             members={name: {"c1"} for name in SEGMENTS},
             types={"Points": "integer"},
         )
-        self.sources: Mapping[str, Source] = {"tables": self.source_of_tables}
+        self.sources = Sources({"tables": self.source_of_tables})
         self.checked: list[str] = []
 
-    def source(self, kind: str) -> Source:
-        if kind not in self.sources:
-            raise SourceUnknown(source=kind)
-        return self.sources[kind]
+    async def source_of(self, connection: Connection) -> Source:
+        return await self.sources.of(connection)
 
     async def check_key(self, key: str) -> Brand:
         self.checked.append(key)

@@ -6,7 +6,7 @@ reference: customer-insights.md §12.1; toolbox.md §8.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -283,6 +283,9 @@ class Stored:
 
     async def save(self, tokens: str) -> None:
         self.tokens = tokens
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
 
 class TestStatus:

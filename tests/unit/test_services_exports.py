@@ -14,6 +14,7 @@ from sqlmodel import func, select
 
 from bot.access import Action, Denied
 from bot.pipeline.mapping import EmailNotMapped, Line, MappedTwice, MappingError, TooManyProperties, UnknownField
+from bot.pipeline.sources import Sources
 from bot.services.connections import consent_text
 from bot.services.errors import (
     ConnectionMissing,
@@ -212,8 +213,8 @@ async def test_a_connection_whose_consent_was_withdrawn_can_not_be_chosen(world:
 
 async def test_a_source_that_can_not_be_read_is_said_and_nothing_is_stored(world: ServicesWorld) -> None:
     connection = await world.connection()
-    world.engine.sources = {}
-    with pytest.raises(Exception, match="not configured"):
+    world.engine.sources = Sources({})
+    with pytest.raises(Exception, match="No source is configured"):
         await world.export(connection)
     assert await world.rows(Export) == []
 
@@ -437,7 +438,7 @@ async def test_an_error_of_the_source_reaches_who_asked(world: ServicesWorld) ->
             raise SourceError
 
     connection = await world.connection()
-    world.engine.sources = {"tables": Unreadable()}
+    world.engine.sources = Sources({"tables": Unreadable()})
     with pytest.raises(SourceError):
         await world.exports.choices(ADMIN, id_of(connection))
 

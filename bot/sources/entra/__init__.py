@@ -8,7 +8,7 @@ certificate. Both are what the Dataverse source calls a token provider.
 from bot.sources.entra.app import AppCertificate, AppIdentity, AppSecret
 from bot.sources.entra.device import DeviceSignIn, SignInState
 from bot.sources.entra.msal_calls import PUBLIC_CLOUD, Registration
-from bot.sources.entra.user import Account, SignInStatus, TokenStore, UserIdentity
+from bot.sources.entra.user import Account, SignInStatus, TokenStore, UserIdentity, sign_in_status
 
 __all__ = [
     "PUBLIC_CLOUD",
@@ -22,4 +22,5 @@ __all__ = [
     "SignInStatus",
     "TokenStore",
     "UserIdentity",
+    "sign_in_status",
 ]

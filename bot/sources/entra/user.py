@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -30,6 +31,10 @@ class TokenStore(Protocol):
 
     async def save(self, tokens: str) -> None:
         """Keep these in place of what was there. They open everything the person can read: seal them."""
+        ...
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Nobody else renews these tokens meanwhile, in whatever process: a refresh token may be good for one use."""
         ...
 
 
@@ -111,7 +116,7 @@ class UserIdentity:
             return answer
 
         async def accept(answer: Answer) -> None:
-            async with self._stored:
+            async with self._stored, self._store.exclusive():
                 await self._store.save(cache.serialize())
                 self._held.put(answer)
 
@@ -128,7 +133,7 @@ class UserIdentity:
         """What is known of the stored sign-in; None if there is none."""
         async with self._stored:
             stored = await self._store.load()
-        return _status(stored) if stored else None
+        return sign_in_status(stored) if stored else None
 
     def forget(self) -> None:
         """Drop the token in memory: what the store held was removed."""
@@ -141,7 +146,7 @@ class UserIdentity:
     # --- renewal
 
     async def _renewed(self, forced: bool) -> Answer:
-        async with self._stored:
+        async with self._stored, self._store.exclusive():
             stored = await self._store.load()
             answer = await self._silently(stored, forced)
             if answer.get("error") == "invalid_grant" and (newer := await self._store.load()) != stored:
@@ -180,7 +185,8 @@ def _cache(stored: str | None) -> msal.SerializableTokenCache:
     return cache
 
 
-def _status(stored: str) -> SignInStatus:
+def sign_in_status(stored: str) -> SignInStatus:
+    """What stored tokens tell of the sign-in behind them."""
     renewed = max((_moment(token) for token in _entries(stored, "RefreshToken")), default=None)
     accounts = [
         Account(entry.get("username", ""), entry.get("local_account_id", ""), entry.get("realm", ""))
@@ -194,7 +200,7 @@ def _status(stored: str) -> SignInStatus:
 
 
 def _name(stored: str | None) -> str:
-    account = _status(stored).account if stored else None
+    account = sign_in_status(stored).account if stored else None
     return account.name if account else "the export user"
 
 
