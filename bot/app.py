@@ -62,7 +62,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         sources = open_sources(settings, database, keys)
         stack.push_async_callback(sources.close)
         engine = Engine(database, keys, settings, sources, spill, consent_obstacle=consent_obstacle)
-        dispatcher = Dispatcher(database, engine)
+        dispatcher = Dispatcher(database, engine, resting=engine.resting)
         scheduler = Scheduler(database, obstacle=find_obstacle, nudge=dispatcher.nudge)
         services = Services.compose(database, keys, settings, engine, nudge=dispatcher.nudge, reload=scheduler.reload)
         yield App(settings, database, engine, dispatcher, scheduler, services)

@@ -351,6 +351,7 @@ class RunStatus(StrEnum):
 
 class Stage(StrEnum):
     WAITING = "waiting"
+    REFRESHING = "refreshing"  # waits until the source has been refreshed
     DRAINING = "draining"
     READING = "reading"
     COMPARING = "comparing"

@@ -206,7 +206,7 @@ class World:
             row.state = SegmentState.DROPPING
             session.add(row)
 
-    async def change(self, row: Connection | Export, **values: Any) -> None:
+    async def change(self, row: Connection | Export | Run, **values: Any) -> None:
         """Edit a stored row."""
         async with self.database.write() as session:
             stored = await session.get_one(type(row), row.id)

@@ -35,7 +35,7 @@ from bot.pipeline.settling import Tally
 from bot.pipeline.sources import Sources
 from bot.pipeline.staging import Staging
 from bot.settings import Settings
-from bot.sources.base import Source
+from bot.sources.base import Source, SourceBusy
 from storage import ledger
 from storage.database import Database
 from storage.errors import FerryError
@@ -54,8 +54,12 @@ from storage.models import (
     Stage,
     Trigger,
     id_of,
+    now,
 )
 from storage.secrets import Keys
+
+REFRESHES = 3  # how often a run begins again because its source was refreshed while it read
+REFRESH_LOOK_SECONDS = 5.0  # how often it is looked whether a refresh has ended, or nobody wants the run any more
 
 ConsentObstacle = Callable[[AsyncSession, Connection], Awaitable[FerryError | None]]
 """What is wrong with a connection's consent, if anything."""
@@ -76,6 +80,7 @@ class Engine:
         *,
         consent_obstacle: ConsentObstacle,
         transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`consent_obstacle` is asked again when a run really begins: it may have waited for long."""
         self._database = database
@@ -83,6 +88,9 @@ class Engine:
         self._settings = settings
         self._sources = sources
         self._consent_obstacle = consent_obstacle
+        self._pause = pause
+        self.resting: set[int] = set()
+        """Ids of the runs that wait for their source: they keep nobody from running."""
         self._spill = spill
         self._brands = Brands(database, settings, transport=transport)
 
@@ -144,13 +152,37 @@ class Engine:
         if run.attempts == 1:
             await recorder.started(job.export)
         hours = self._settings.run_hours
+        for begun_again in range(REFRESHES + 1):
+            await self._await_refresh(job, run, recorder)
+            try:
+                async with asyncio.timeout(hours * 3600) as limit:
+                    return await self._reconcile(job, run, recorder)
+            except SourceBusy as busy:  # a refresh began before everything was read: nothing was sent yet
+                if begun_again == REFRESHES:
+                    raise
+                log.info("a run begins again after a refresh", run=run.id, code=busy.code)
+            except TimeoutError:
+                if limit.expired():
+                    raise RunTooLong(hours=f"{hours:g}") from None
+                raise
+        raise AssertionError("unreachable")
+
+    async def _await_refresh(self, job: Job, run: Run, recorder: Recorder) -> None:
+        """Wait while a refresh of the source is known to run: its tables don't fit together then. The run says so.
+
+        Raises `RunCancelled` if somebody wants it no longer.
+        """
         try:
-            async with asyncio.timeout(hours * 3600) as limit:
-                return await self._reconcile(job, run, recorder)
-        except TimeoutError:
-            if limit.expired():
-                raise RunTooLong(hours=f"{hours:g}") from None
-            raise
+            while (until := await self._sources.refreshing_until(job.connection)) is not None:
+                self.resting.add(id_of(run))
+                recorder.set(stage=Stage.REFRESHING, notes=[{"kind": "refresh", "until": until.isoformat()}])
+                if (await recorder.write()).cancel_requested_by:
+                    raise RunCancelled
+                left = (until - now()).total_seconds()
+                await self._pause(min(max(left, 0), REFRESH_LOOK_SECONDS))
+        finally:
+            self.resting.discard(id_of(run))
+            recorder.set(stage=Stage.WAITING, notes=[])
 
     async def _reconcile(self, job: Job, run: Run, recorder: Recorder) -> Run:
         """The steps of a run, in order."""

@@ -104,7 +104,11 @@ class Executes(Protocol):
 class Dispatcher:
     """Executes queued runs as tasks of its own. Runs of one brand wait for each other inside the engine."""
 
-    def __init__(self, database: Database, engine: Executes, *, most: int = 4) -> None:
+    def __init__(
+        self, database: Database, engine: Executes, *, most: int = 4, resting: Collection[int] = frozenset()
+    ) -> None:
+        """`most`: runs executed at once, beside those that only wait (`resting`: the ids of these)."""
+        self._resting = resting
         self._database = database
         self._engine = engine
         self._most = most
@@ -144,7 +148,7 @@ class Dispatcher:
             statement = select(Run.id).where(Run.status == RunStatus.QUEUED).order_by(col(Run.id))
             queued = [run_id for run_id in (await session.exec(statement)).all() if run_id is not None]
         for run_id in queued:
-            if run_id not in self._tasks and len(self._tasks) < self._most:
+            if run_id not in self._tasks and len(self._tasks) - len(self._resting) < self._most:
                 self._tasks[run_id] = asyncio.create_task(self._execute(run_id), name=f"run-{run_id}")
 
     async def _execute(self, run_id: int) -> None:

@@ -36,7 +36,7 @@ REPEAT = timedelta(minutes=10)  # a call within this time after a report is a re
 WEBHOOK = "webhook"  # stands for the flow in the audit
 
 _KNOWN_STATES = (NoConnection, NoKey, NoSegments)  # people chose these: nobody waits for such a run
-_BEFORE_READING = (Stage.WAITING, Stage.DRAINING)
+_BEFORE_READING = (Stage.WAITING, Stage.REFRESHING, Stage.DRAINING)
 
 log = structlog.get_logger(__name__)
 

@@ -118,6 +118,12 @@ class SourceUnreadable(SourceError):
     remedy = mark("Check the source ({source}) or ask whoever looks after it, then run again.")
 
 
+class SourceBusy(SourceError):
+    """The source is being changed at large, so that what is read would not fit together. It passes by itself."""
+
+    code = "source-busy"
+
+
 class SegmentMissing(SourceError):
     code = "segment-missing"
     what = mark("The segment *{segment}* is not in the source ({source}).{near}")

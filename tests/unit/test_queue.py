@@ -297,6 +297,20 @@ async def test_no_more_runs_than_allowed_are_under_way_and_the_oldest_goes_first
 
 
 @pytest.mark.usefixtures("only_when_nudged")
+async def test_a_run_that_only_waits_for_its_source_keeps_nobody_from_running(
+    database: Database, export: Export, engine: SmallEngine
+) -> None:
+    waits = await queued(database, export)
+    other = await queued(database, await add_export(database, "Autumn"))
+    engine.gate.clear()
+    dispatcher = Dispatcher(database, engine, most=1, resting={waits})
+    await dispatcher.start()
+    assert [await arrival(engine.begun), await arrival(engine.begun)] == [waits, other]
+    engine.gate.set()
+    await dispatcher.stop()
+
+
+@pytest.mark.usefixtures("only_when_nudged")
 async def test_stopping_ends_the_runs_under_way_and_leaves_them_queued(
     database: Database, export: Export, engine: SmallEngine
 ) -> None:

@@ -6,7 +6,7 @@ from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.words import finding_words, stage_words, status_words, trigger_words
+from bot.slack.views.words import finding_words, note_words, stage_words, status_words, trigger_words
 from storage.models import Run, Stage
 
 BAR_WIDTH = 20  # characters
@@ -48,6 +48,8 @@ def _over(t: Translator, run: Run) -> Json:
 
 def progress(t: Translator, run: Run, pace: Pace) -> str:
     _ = t.gettext
+    if run.stage is Stage.REFRESHING:
+        return " ".join(note_words(t, note) for note in run.notes if note.get("kind") == "refresh")
     if run.stage is Stage.READING and run.profiles:
         return t.ngettext("{n} profile read", "{n} profiles read", run.profiles).format(n=t.number(run.profiles))
     if run.stage not in (Stage.SENDING, Stage.SETTLING) or not run.total:

@@ -43,6 +43,7 @@ def stage_words(t: Translator, stage: Stage) -> str:
     _ = t.gettext
     return {
         Stage.WAITING: _("Waiting for its turn"),
+        Stage.REFRESHING: _("Waiting until Customer Insights has been refreshed"),
         Stage.DRAINING: _("Looking up what earlier runs left open"),
         Stage.READING: _("Reading profiles"),
         Stage.COMPARING: _("Comparing with what was sent before"),
@@ -162,6 +163,10 @@ def note_words(t: Translator, note: Mapping[str, Any]) -> str:
             return _("Nobody answered within {hours} hours: the run was skipped.").format(hours=note.get("hours", 24))
         case "question_superseded":
             return _("A newer run took the place of this one before anybody answered.")
+        case "refresh":
+            return _("Customer Insights is taken to be refreshing until {time}; nothing is read before.").format(
+                time=moment(t, datetime.fromisoformat(note["until"]), "UTC")
+            )
         case "source":
             return safe(note.get("text", ""))
         case "left_behind":

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from bot.sources.base import FieldMissing, SourceError
+from bot.sources.base import FieldMissing, SourceBusy, SourceError
 from bot.sources.dataverse.queries import PROFILES
 from storage.errors import mark
 
@@ -138,7 +138,7 @@ class TooManyMembers(DataverseError):
     remedy = mark("Choose smaller segments or spread them over several exports.")
 
 
-class RefreshRunning(DataverseError):
+class RefreshRunning(DataverseError, SourceBusy):
     code = "dataverse-refresh"
     what = mark("Customer Insights is being refreshed until about {until} UTC: its tables don't fit together now.")
     remedy = mark("Run again after that. An admin can change the times in the settings.")
