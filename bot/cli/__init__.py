@@ -7,7 +7,7 @@ import typer
 
 from bot.cli.connections import connections
 from bot.cli.exports import exports
-from bot.cli.terminal import out, read_settings, run
+from bot.cli.terminal import out, read_settings, run, stop_when_input_ends
 
 EPILOG = (
     "Settings come from environment variables or a .env file: FERRY_SOURCE (a folder of tables), FERRY_DATA_DIR, "
@@ -15,6 +15,8 @@ EPILOG = (
     "README has them all. Results go to standard output, progress and logs to standard error. Exit status: 0 done, "
     "1 failed, 2 a wrong argument or setting, 3 the guard asks, 130 cancelled."
 )
+
+SANDBOX_STATE = Path("data/sandbox")
 
 app = typer.Typer(
     help="Export customer segments to Omnisend.", epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False
@@ -26,11 +28,42 @@ app.add_typer(emulators, name="emulate")
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    until_input_ends: Annotated[
+        bool, typer.Option(help="Stop also when standard input ends: with the program that started this one.")
+    ] = False,
+) -> None:
     """Run the bot: Slack over Socket Mode, schedules, and the exports themselves. Ctrl-C stops it."""
     from bot.app import serve as serve_bot
 
+    if until_input_ends:
+        stop_when_input_ends()
     run(serve_bot(read_settings()))
+
+
+@app.command()
+def sandbox(
+    source: Annotated[
+        str | None, typer.Option(help="A folder of tables, which is copied; without it profiles are made up.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port on loopback; without it 8642 or any free one.", min=0, max=65_535)
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, open nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier sandbox kept.")] = False,
+    state: Annotated[Path, typer.Option(help="Folder in which it keeps its state.", file_okay=False)] = SANDBOX_STATE,
+    profiles: Annotated[int, typer.Option(help="How many profiles are made up.", min=1)] = 20_000,
+) -> None:
+    """Try everything in a browser: stand-ins of Slack and Omnisend, and the bot. No account is needed.
+
+    What happened is kept between starts: the workspace, Omnisend's contacts and segments, the source and the bot's
+    database. Not kept: open forms, the switches for trouble, and batches that are under way, which are carried out.
+    """
+    from bot.sandbox.room.command import play
+    from bot.sandbox.room.house import Plan
+
+    plan = Plan(state.absolute(), Path(source).absolute() if source else None, profiles)
+    run(play(plan, port=port, fresh=fresh, open_browser=not no_browser))
 
 
 @app.command()

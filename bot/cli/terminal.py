@@ -1,11 +1,14 @@
 """The terminal: where results and complaints go, how settings are read, and how a command ends."""
 
 import asyncio
+import contextlib
 import getpass
 import os
 import re
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Coroutine
 from io import TextIOWrapper
 from typing import Any, NoReturn, TextIO
@@ -89,6 +92,18 @@ def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
         log.exception("a command failed unexpectedly", reference=reference)
         fail(Unexpected(reference=reference))
     raise typer.Exit(status)
+
+
+def stop_when_input_ends() -> None:
+    """Let the end of standard input be a SIGTERM. Whatever is read before is thrown away."""
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=read, name="waiting for the input's end", daemon=True).start()
 
 
 def fail(error: FerryError) -> NoReturn:

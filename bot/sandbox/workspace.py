@@ -31,8 +31,13 @@ async def emulator(name: str, *arguments: str) -> AsyncIterator[dict[str, Any]]:
 
 @asynccontextmanager
 async def bot(settings: Mapping[str, str], log: IO[bytes]) -> AsyncIterator[Process]:
-    """Run `ferry serve` with these settings; what it logs goes into a file."""
-    process = await _start("serve", stdout=DEVNULL, stderr=log, environment=environment(settings))
+    """Run `ferry serve` with these settings; what it logs goes into a file.
+
+    It ends with the program that started it, also if that is killed. Ctrl-C in the terminal is not for it.
+    """
+    process = await _start(
+        "serve", "--until-input-ends", stdout=DEVNULL, stderr=log, environment=environment(settings), apart=True
+    )
     try:
         yield process
     finally:
@@ -58,10 +63,16 @@ def bot_settings(data: Path, source: Path, slack: Mapping[str, Any], omnisend: M
 
 
 async def _start(
-    *arguments: str, stdout: int, stderr: IO[bytes] | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    stdout: int,
+    stderr: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+    apart: bool = False,
 ) -> Process:
+    """`apart`: in a session of its own, which no signal of the terminal reaches."""
+    command = (sys.executable, "-m", "bot.cli", *arguments)
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot.cli", *arguments, stdin=PIPE, stdout=stdout, stderr=stderr, env=environment
+        *command, stdin=PIPE, stdout=stdout, stderr=stderr, env=environment, start_new_session=apart
     )
 
 

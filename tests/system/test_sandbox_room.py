@@ -5,6 +5,7 @@ reference: the sandbox's own rules (loopback only, token, Host and Origin); slac
 
 import asyncio
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import aiohttp
 import psutil
 import pytest
 
+from bot.sandbox.room import state
 from bot.sandbox.room.command import served
 from bot.sandbox.room.house import House, Plan, opened
 from bot.sandbox.slack.client import Message, SlackWorld
@@ -25,33 +27,117 @@ PROFILES = 300
 
 
 @asynccontextmanager
-async def _command(*arguments: str) -> AsyncIterator[tuple[Process, str]]:
-    """`ferry sandbox`, and the address that it prints."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot.sandbox.room", "--no-browser", "--port", "0", *arguments, stdin=PIPE, stdout=PIPE
-    )
+async def _command(state: Path, *arguments: str) -> AsyncIterator[tuple[Process, str]]:
+    """`ferry sandbox` over a few profiles, and the address that its first line says; it is told to stop at the end."""
+    process = await _start(state, "--port", "0", "--profiles", str(PROFILES), *arguments)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
-            while not (line := (await process.stdout.readline()).decode()).startswith("The sandbox is at "):
-                assert line, f"it ended with {await process.wait()}"
-        yield process, line.split()[-1]
+        address = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
+        assert address.startswith("http://127.0.0.1:")
+        yield process, address
     finally:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
 
 
+async def _start(state: Path, *arguments: str) -> Process:
+    command = (sys.executable, "-m", "bot.cli", "sandbox", "--no-browser", "--state", str(state), *arguments)
+    return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+
+
+async def _page(address: str) -> str:
+    async with aiohttp.ClientSession() as http, http.get(address) as page:
+        return await page.text()
+
+
+def _running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
 async def test_the_command_serves_a_page_and_stops_with_everything_it_started(tmp_path: Path) -> None:
-    async with _command("--state", str(tmp_path), "--profiles", str(PROFILES)) as (process, address):
-        assert urlsplit(address).hostname == "127.0.0.1"
-        async with aiohttp.ClientSession() as http, http.get(address) as page:
-            assert "not Slack" in await page.text()
+    async with _command(tmp_path) as (process, address):
+        assert "not Slack" in await _page(address), "a page that is asked for early waits until all is there"
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 3, "two stand-ins and the bot"
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 30) == 0
-        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        assert not _running(children)
+
+
+async def test_a_second_sign_ends_what_hangs_and_the_next_start_says_what_was_lost(tmp_path: Path) -> None:
+    async with _command(tmp_path) as (process, address):
+        await _page(address)
+        children = psutil.Process(process.pid).children(recursive=True)
+        for child in children:
+            child.suspend()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        while "Stopping" not in (line := (await process.stdout.readline()).decode()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert not _running(children)
+    async with _command(tmp_path) as (process, address):
+        await _page(address)
+        process.send_signal(signal.SIGINT)
+        stdout, _ = await process.communicate()
+        assert "ended by force" in stdout.decode()
+
+
+async def test_nothing_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
+    async with _command(tmp_path) as (process, address):
+        await _page(address)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        await process.wait()
+        gone, alive = await asyncio.to_thread(psutil.wait_procs, children, timeout=30)
+        assert len(gone) >= 3
+        assert alive == []
+
+
+async def _refused(state: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and complaint of a sandbox that does not start."""
+    process = await _start(state, *arguments)
+    _, stderr = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, " ".join(stderr.decode().split())
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, said = await _refused(tmp_path, "--port", str(port))
+    assert status == 1
+    assert f"Port {port} can't be used (Address already in use)" in said
+    assert "--port" in said
+
+
+async def test_state_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "about.json").write_text('{"format": 99}')
+    status, said = await _refused(tmp_path)
+    assert status == 1
+    assert "newer version" in said
+    assert "--fresh" in said
+    assert {path.name for path in await asyncio.to_thread(sorted, tmp_path.iterdir())} == {"about.json", "lock"}
+
+
+async def test_two_sandboxes_do_not_share_their_state(tmp_path: Path) -> None:
+    with state.held(tmp_path) as folder:
+        folder.tell("http://127.0.0.1:1/somewhere/")
+        status, said = await _refused(tmp_path, "--fresh")
+    assert status == 1
+    assert "Another sandbox is running" in said
+    assert "http://127.0.0.1:1/somewhere/" in said
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [("nowhere", "There is no folder"), (".", "there is no profiles.parquet, profiles.csv or folder profiles in it")],
+)
+async def test_a_source_that_is_none_is_named(tmp_path: Path, source: str, complaint: str) -> None:
+    status, said = await _refused(tmp_path / "state", "--source", str(tmp_path / source))
+    assert status == 1
+    assert complaint in said
 
 
 @pytest.fixture(scope="module")

@@ -49,8 +49,10 @@ class BotProcess:
             self.starts += 1
             self._watch = asyncio.create_task(self._see_it_end(self._process), name="watching the bot")
             connecting = asyncio.ensure_future(self._connected())
-            await asyncio.wait({connecting, self._watch}, return_when=asyncio.FIRST_COMPLETED)
-            connecting.cancel()
+            try:
+                await asyncio.wait({connecting, self._watch}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                connecting.cancel()
             if not self._watch.done():
                 self._turned("running")
 

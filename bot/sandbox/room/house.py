@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,12 +12,14 @@ from typing import Any
 import aiohttp
 
 from bot.sandbox.profiles import make_folder
+from bot.sandbox.room import state
 from bot.sandbox.room.bell import Bell
 from bot.sandbox.room.bot_process import BotProcess
+from bot.sandbox.room.errors import ProcessEnded
 from bot.sandbox.room.source_data import SourceData
 from bot.sandbox.room.standin import standin
 from bot.sandbox.room.trouble import Troubles
-from bot.sandbox.workspace import bot_settings
+from bot.sandbox.workspace import DidNotStart, bot_settings
 
 PROJECT = Path(__file__).parents[3]
 MANIFESTS = (PROJECT / "manifest.yml", PROJECT / "bot" / "manifest.yml")  # of the project, of the installed package
@@ -43,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What is running. `slack` and `omnisend` are what the stand-ins announced."""
+    """What is running. `slack` and `omnisend` are what the stand-ins announced; `notes` are for the terminal."""
 
     plan: Plan
     slack: dict[str, Any]
@@ -53,6 +54,7 @@ class House:
     troubles: Troubles
     http: aiohttp.ClientSession
     bell: Bell
+    notes: tuple[str, ...] = ()
 
     @property
     def slack_control(self) -> str:
@@ -73,15 +75,16 @@ class House:
 
 @asynccontextmanager
 async def opened(plan: Plan) -> AsyncIterator[House]:
-    """Start everything, and stop it at the end. Raises `workspace.DidNotStart`."""
-    await asyncio.to_thread(plan.state.mkdir, parents=True, exist_ok=True)
+    """Start everything, and stop it at the end. Raises a `SandboxError` or a `SourceError`."""
     bell = Bell()
-    source = SourceData(await asyncio.to_thread(_original, plan), plan.state / "source")
-    await source.open()
+    source, source_notes = await _opened_source(plan)
     async with AsyncExitStack() as stack:
         kept = plan.state / "kept"
-        slack = await stack.enter_async_context(standin("slack", kept / "slack.json", *_manifest()))
-        omnisend = await stack.enter_async_context(standin("omnisend", kept / "omnisend.json", *_pace(plan)))
+        try:
+            slack = await stack.enter_async_context(standin("slack", kept / "slack.json", *_manifest()))
+            omnisend = await stack.enter_async_context(standin("omnisend", kept / "omnisend.json", *_pace(plan)))
+        except DidNotStart as error:
+            raise ProcessEnded(detail=error) from None
         # On loopback only: what the machine's proxy settings say does not matter here.
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         settings = _settings(plan, slack, omnisend)
@@ -91,7 +94,35 @@ async def opened(plan: Plan) -> AsyncIterator[House]:
         troubles = Troubles(http, control, omnisend["control"], omnisend["key"], bell)
         stack.push_async_callback(troubles.close)
         await bot.start()
-        yield House(plan, slack, omnisend, bot, source, troubles, http, bell)
+        if bot.state == "ended":
+            raise ProcessEnded(detail=f"the bot ended, and its log ends with:\n{bot.last_words()}\n")
+        notes = (*source_notes, *_lost(slack, omnisend))
+        yield House(plan, slack, omnisend, bot, source, troubles, http, bell, notes)
+
+
+async def _opened_source(plan: Plan) -> tuple[SourceData, list[str]]:
+    """The source's copy, made anew where it was made from another source; what is to be said about that."""
+    await asyncio.to_thread(plan.state.mkdir, mode=0o700, parents=True, exist_ok=True)
+    name = str(plan.source) if plan.source is not None else f"{plan.profiles} made-up profiles"
+    before = state.about(plan.state).get("source")
+    original = await asyncio.to_thread(_original, plan, anew=before != name)
+    source = SourceData(original, plan.state / "source")
+    await source.open(anew=before != name)
+    await asyncio.to_thread(state.write_about, plan.state, name)
+    notes = (
+        [] if before in (None, name) else [f"The source was {before} and is {name} now. Nothing else was forgotten."]
+    )
+    return source, notes
+
+
+def _lost(*announced: dict[str, Any]) -> list[str]:
+    """What to say if a stand-in could not write down what it held when it ended last."""
+    if not any(one["unsaved"] for one in announced):
+        return []
+    return [
+        "The last sandbox was ended by force: Slack and Omnisend are as they were when it started, and the bot "
+        "remembers more. --fresh starts over."
+    ]
 
 
 async def _connected(http: aiohttp.ClientSession, control: str) -> None:
@@ -107,19 +138,11 @@ async def _connected(http: aiohttp.ClientSession, control: str) -> None:
                 query = {"after": str(said["version"]), "timeout": "30"}
 
 
-def cleared(state: Path) -> None:
-    """Forget what an earlier sandbox left in its folder: only what a sandbox puts there."""
-    for name in ("source", "made", "data", "kept"):
-        shutil.rmtree(state / name, ignore_errors=True)
-    for name in ("bot.log", "token"):
-        (state / name).unlink(missing_ok=True)
-
-
-def _original(plan: Plan) -> Path:
+def _original(plan: Plan, *, anew: bool) -> Path:
     if plan.source is not None:
         return plan.source
     made = plan.state / "made"
-    return made if (made / "profiles.parquet").exists() else make_folder(made, count=plan.profiles)
+    return made if not anew and (made / "profiles.parquet").exists() else make_folder(made, count=plan.profiles)
 
 
 def _manifest() -> tuple[str, ...]:

@@ -24,23 +24,35 @@ Json = dict[str, Any]
 LONGEST_BATCH = 3600.0  # seconds of Omnisend's time after which every batch that is under way has been carried out
 
 
-def save(path: Path, kept: Json) -> None:
-    """Write a state in one piece: a sandbox that is killed meanwhile leaves the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.touch(mode=0o600)
-    draft.write_bytes(orjson.dumps(kept))
-    draft.rename(path)
+class Kept:
+    """The file of one stand-in. While it is open, a mark lies beside it, which only `save` takes away."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mark = path.with_suffix(".open")
 
-def load(path: Path, restore: Callable[[Json], None]) -> None:
-    """Bring back what was saved, if anything was. A file that makes no sense ends the program with a word of why."""
-    if not path.exists():
-        return
-    try:
-        restore(orjson.loads(path.read_bytes()))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise SystemExit(f"{path} can't be read ({error!r}). Start over with --fresh.") from None
+    def load(self, restore: Callable[[Json], None]) -> bool:
+        """Bring back what was saved, if anything was; whether the last one ended without saving.
+
+        A file that makes no sense ends the program with a word of why.
+        """
+        unsaved = self._mark.exists()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._mark.touch()
+        if self._path.exists():
+            try:
+                restore(orjson.loads(self._path.read_bytes()))
+            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                raise SystemExit(f"{self._path} can't be read ({error!r}). Start over with --fresh.") from None
+        return unsaved
+
+    def save(self, kept: Json) -> None:
+        """Write a state in one piece: a sandbox that is killed meanwhile leaves the one before."""
+        draft = self._path.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_bytes(orjson.dumps(kept))
+        draft.rename(self._path)
+        self._mark.unlink(missing_ok=True)
 
 
 # --- Slack

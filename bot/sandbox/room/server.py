@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot.sandbox.room import guard, live
 from bot.sandbox.room.house import House
-from bot.sandbox.room.source_data import NoSuchChange
+from bot.sandbox.room.source_data import ChangeFailed, NoSuchChange
 from bot.sandbox.room.trouble import NoSuchSwitch
 
 WEB = Path(__file__).parents[1] / "web"
@@ -74,6 +74,8 @@ class Room:
             return _json({"words": await self._house.source.change(request.match_info["name"])})
         except NoSuchChange as error:
             return _json({"message": str(error)}, status=404)
+        except ChangeFailed as error:
+            return _json({"message": str(error)}, status=409)
 
     async def turn(self, request: web.Request) -> web.Response:
         on = bool(orjson.loads(await request.read()).get("on"))

@@ -3,26 +3,50 @@
 import asyncio
 import random
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import duckdb
 
 from bot.duck import identifier, literal
-from bot.sandbox.evolving import EvolvingFolder
 from bot.sandbox.room.bell import Bell
-from bot.sources.base import SourceError
+from bot.sources.base import CUSTOMER_ID, SourceError
 from bot.sources.tables import TablesSource
+from bot.sources.tables.data_out import AnyFolder
+from bot.sources.tables.files import FileFault
 
-Change = Literal["join", "leave", "edit", "break", "exodus", "reset"]
+PROFILES = ("profiles.parquet", "profiles.csv")
+MISSING_AT_FIRST = 0.03  # part of the original's profiles that are there to join later
+KEPT_CHANGES = 10
 
-SHARE = {"join": 0.02, "leave": 0.02, "edit": 0.05, "break": 0.01, "exodus": 0.6}
-"""Part of all profiles that a change touches; at least one."""
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A change that a visitor may make, and the part of all profiles that it touches (at least one of them)."""
+
+    label: str
+    meaning: str
+    share: float
+
+
+OFFERS: Mapping[str, Offer] = {
+    "join": Offer("Some join", "2 % more profiles come in", 0.02),
+    "leave": Offer("Some leave", "2 % of the profiles go", 0.02),
+    "edit": Offer("Some are edited", "5 % get another first name", 0.05),
+    "break": Offer("Break some emails", "1 % get an address that is none", 0.01),
+    "exodus": Offer("Most leave", "60 % go: far more than usual", 0.6),
+    "reset": Offer("Start over", "The data as it was at first", 1),
+}
 
 
 class NoSuchChange(ValueError):
     """A change that is not offered."""
+
+
+class ChangeFailed(Exception):
+    """The data could not be changed; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +58,44 @@ class Columns:
 
 
 class SourceData:
-    """The folder `copy`, made from `original` where it is not there yet. The original is only read."""
+    """The folder `copy`, made from `original` where it is not there yet. The original is only read.
+
+    The copy has the plain layout, whatever the original's is: one file of profiles, and one for each segment.
+    """
 
     def __init__(self, original: Path, copy: Path) -> None:
         self.folder = copy
         self.bell = Bell()
-        self._original = original
+        self._original = AnyFolder(original)
         self._busy = asyncio.Lock()
         self._told: dict[str, Any] | None = None
         self.changes: list[str] = []
 
-    async def open(self) -> None:
-        """Make the copy, unless an earlier sandbox left one."""
-        if not any(self.folder.glob("profiles*")):
+    async def open(self, *, anew: bool = False) -> None:
+        """Make the copy, unless an earlier sandbox left one. `anew`: make it again. Raises `SourceError`."""
+        if anew or not any((self.folder / name).exists() for name in PROFILES):
+            await TablesSource(self._original.path).check()
             await asyncio.to_thread(self._begin)
 
     async def describe(self) -> dict[str, Any]:
-        """Profiles, and each segment with the number of its members (None where it can't be counted, with why)."""
+        """Profiles, each segment with its number of members (None where it can't be counted, with why), and changes."""
         async with self._busy:
             if self._told is None:
                 self._told = await self._count()
-            return {**self._told, "changes": self.changes}
+            offers = [{"name": name, **asdict(offer)} for name, offer in OFFERS.items()]
+            return {**self._told, "offers": offers, "changes": self.changes}
 
     async def change(self, name: str) -> str:
-        """Change the data; what happened, in words. Raises `NoSuchChange`."""
-        if name not in get_args(Change):
+        """Change the data; what happened, in words. Raises `NoSuchChange` or `ChangeFailed`."""
+        if name not in OFFERS:
             raise NoSuchChange(f"There is no change {name!r}.")
         async with self._busy:
-            words = await asyncio.to_thread(self._change, name)
+            try:
+                words = await asyncio.to_thread(self._change, name)
+            except (FileFault, OSError, duckdb.Error) as error:
+                raise ChangeFailed(f"The data could not be changed: {error}") from error
             self._told = None
-            self.changes = [*self.changes[-9:], words]
+            self.changes = [*self.changes[1 - KEPT_CHANGES :], words]
         self.bell.ring()
         return words
 
@@ -71,52 +103,65 @@ class SourceData:
 
     async def _count(self) -> dict[str, Any]:
         source = TablesSource(self.folder)
-        try:
-            segments = []
-            for segment in await source.segments():
-                try:
-                    members, problem = await source.count(segment.name), ""
-                except SourceError as error:
-                    members, problem = None, str(error)
-                segments.append({"name": segment.name, "members": members, "problem": problem})
-        finally:
-            await source.close()
+        segments = []
+        for segment in await source.segments():
+            try:
+                members, problem = await source.count(segment.name), ""
+            except SourceError as error:
+                members, problem = None, str(error)
+            segments.append({"name": segment.name, "members": members, "problem": problem})
         return {"profiles": await asyncio.to_thread(self._profiles), "segments": segments}
 
     def _profiles(self) -> int:
         with duckdb.connect(":memory:") as con:
-            row = con.execute(f"SELECT count(*) FROM {self._relation(self.folder)}").fetchone()
-        return int(row[0]) if row else 0
+            return _number(con, f"SELECT count(*) FROM {self._now}")
 
     # -- changing
 
+    @property
+    def _path(self) -> Path:
+        """The copy's file of profiles."""
+        return next((path for name in PROFILES if (path := self.folder / name).exists()), self.folder / PROFILES[0])
+
+    @property
+    def _now(self) -> str:
+        """The profiles as they are, for use after FROM."""
+        return AnyFolder(self.folder).profiles().relation
+
     def _begin(self) -> None:
+        """Write the copy: a few of the original's profiles are not there yet."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        EvolvingFolder(self._original, self.folder).begin()
+        (self.folder / "segments").mkdir(parents=True)
+        with duckdb.connect(":memory:") as con:
+            for segment in self._original.segments().values():
+                if segment.format == "sql":
+                    original = self._original.inside(segment.path, segment.shown)
+                    shutil.copy(original, self.folder / "segments" / f"{segment.segment}.sql")
+                else:
+                    ids = f'SELECT "{CUSTOMER_ID}" FROM {self._original.list_table(segment).relation}'
+                    _write(con, ids, self.folder / "segments" / f"{segment.segment}.parquet")
+            there = f"""hash("{CUSTOMER_ID}", 'later') % 1000 >= {int(MISSING_AT_FIRST * 1000)}"""
+            _write(con, f"SELECT * FROM {self._original.profiles().relation} WHERE {there}", self._path)
 
     def _change(self, name: str) -> str:
         if name == "reset":
             self._begin()
             return "The data is as it was at the beginning."
         with duckdb.connect(":memory:") as con:
-            con.execute(f"CREATE TABLE now AS FROM {self._relation(self.folder)}")
+            con.execute(f"CREATE TABLE now AS FROM {self._now}")
             con.execute(f"SELECT setseed({random.uniform(-1, 1)})")  # noqa: S311  which ones is left to chance
             words = self._alter(con, name)
-            self._write(con)
+            _write(con, "FROM now", self._path)
         return words
 
     def _alter(self, con: duckdb.DuckDBPyConnection, name: str) -> str:
         total = _number(con, "SELECT count(*) FROM now")
-        some = max(1, round(total * SHARE[name]))
+        some = min(total, max(1, round(total * OFFERS[name].share)))
         columns = _columns(con)
-        chosen = '"CustomerId" IN (SELECT "CustomerId" FROM now ORDER BY random() LIMIT ' + f"{some})"
+        chosen = f'"{CUSTOMER_ID}" IN (SELECT "{CUSTOMER_ID}" FROM now ORDER BY random() LIMIT {some})'
         match name:
             case "join":
-                missing = f"""FROM {self._relation(self._original)}
-                              WHERE "CustomerId" NOT IN (SELECT "CustomerId" FROM now)"""
-                joined = min(some, _number(con, f"SELECT count(*) {missing}"))
-                con.execute(f"INSERT INTO now BY NAME SELECT * {missing} ORDER BY random() LIMIT {some}")
-                return f"{joined:,} profiles joined." if joined else "Nobody is left to join."
+                return self._let_join(con, max(1, some))
             case "leave" | "exodus":
                 con.execute(f"DELETE FROM now WHERE {chosen}")
                 return f"{some:,} profiles left."
@@ -131,24 +176,20 @@ class SourceData:
                 return f"{some:,} email addresses are broken."
         return "There is no column that this could change."
 
-    def _write(self, con: duckdb.DuckDBPyConnection) -> None:
-        path = _single(self.folder)
-        draft = self.folder / ".draft"
-        options = "FORMAT csv, HEADER" if path.suffix == ".csv" else "FORMAT parquet"
-        con.execute(f"COPY now TO {literal(str(draft))} ({options})")
-        draft.rename(path)
-
-    @staticmethod
-    def _relation(folder: Path) -> str:
-        single = [path for path in (folder / "profiles.parquet", folder / "profiles.csv") if path.exists()]
-        names = ", ".join(literal(str(path)) for path in single or sorted((folder / "profiles").glob("*.parquet")))
-        is_csv = bool(single) and single[0].suffix == ".csv"
-        return f"read_csv([{names}], all_varchar = true)" if is_csv else f"read_parquet([{names}])"
+    def _let_join(self, con: duckdb.DuckDBPyConnection, some: int) -> str:
+        there = f'SELECT "{CUSTOMER_ID}" FROM now WHERE "{CUSTOMER_ID}" IS NOT NULL'
+        missing = f'FROM {self._original.profiles().relation} WHERE "{CUSTOMER_ID}" NOT IN ({there})'
+        joined = min(some, _number(con, f"SELECT count(*) {missing}"))
+        con.execute(f"INSERT INTO now BY NAME SELECT * {missing} ORDER BY random() LIMIT {some}")
+        return f"{joined:,} profiles joined." if joined else "Nobody is left to join."
 
 
-def _single(folder: Path) -> Path:
-    """The one file of profiles, as the copy has it."""
-    return next(path for path in (folder / "profiles.parquet", folder / "profiles.csv") if path.exists())
+def _write(con: duckdb.DuckDBPyConnection, select: str, path: Path) -> None:
+    """In one piece: whoever reads meanwhile has the file before."""
+    draft = path.with_name(f".{path.name}.draft")
+    options = "FORMAT csv, HEADER" if path.suffix == ".csv" else "FORMAT parquet"
+    con.execute(f"COPY ({select}) TO {literal(str(draft))} ({options})")
+    draft.rename(path)
 
 
 def _number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
@@ -159,7 +200,7 @@ def _number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
 def _columns(con: duckdb.DuckDBPyConnection) -> Columns:
     """The column of email addresses, and the one whose values are edited: a first name, else any other text."""
     described = con.execute("DESCRIBE now").fetchall()
-    texts = [str(name) for name, kind, *_ in described if kind == "VARCHAR" and name != "CustomerId"]
+    texts = [str(name) for name, kind, *_ in described if kind == "VARCHAR" and name.casefold() != "customerid"]
     email = next((name for name in texts if "mail" in name.casefold()), None)
     others = [name for name in texts if name != email]
     edited = next((name for name in others if "first" in name.casefold()), others[0] if others else None)

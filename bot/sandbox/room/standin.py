@@ -37,9 +37,14 @@ def slack(file: Path, manifest: Annotated[Path | None, typer.Option()] = None) -
     """Slack, with its rate limits."""
     config = AppConfig.from_manifest(manifest) if manifest else AppConfig()
     emulator = Emulator(Options(config=config))
-    keeping.load(file, partial(keeping.restore_slack, emulator))
-    asyncio.run(serve(application(emulator), port=0, announce=emulator.announce))
-    keeping.save(file, keeping.slack_state(emulator))
+    kept = keeping.Kept(file)
+    unsaved = kept.load(partial(keeping.restore_slack, emulator))
+
+    def announce(address: str) -> dict[str, Any]:
+        return emulator.announce(address) | {"unsaved": unsaved}
+
+    asyncio.run(serve(application(emulator), port=0, announce=announce))
+    kept.save(keeping.slack_state(emulator))
 
 
 @programs.command()
@@ -49,15 +54,16 @@ def omnisend(
     """Omnisend, with its rate limit."""
     settings = Settings(time_scale=time_scale, batch_delay=batch_delay)
     world = World(settings)
-    keeping.load(file, partial(keeping.restore_omnisend, world))
+    kept = keeping.Kept(file)
+    unsaved = kept.load(partial(keeping.restore_omnisend, world))
 
     def announce(address: str) -> dict[str, Any]:
         key = world.default_key
-        facts = {"key": key.secret, "brandID": key.brand.id, "rate": rate_text(settings)}
+        facts = {"key": key.secret, "brandID": key.brand.id, "rate": rate_text(settings), "unsaved": unsaved}
         return facts | {"url": address + API, "control": address + CONTROL}
 
     asyncio.run(serve(build(world), port=0, announce=announce))
-    keeping.save(file, keeping.omnisend_state(world))
+    kept.save(keeping.omnisend_state(world))
 
 
 @asynccontextmanager
