@@ -8,7 +8,7 @@ from bot.slack.desk import Desk
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Router
 from bot.slack.views import common, kit
-from bot.slack.views import connect as views
+from bot.slack.views import requests as views
 from bot.slack.views.words import explained, mention
 from bot.slack.visit import Reply, Visit
 from storage.models import ConnectionState

@@ -17,9 +17,10 @@ from bot.services.errors import ConnectionInUse, FieldError, RequestAnswered, Re
 from bot.slack.desk import Desk
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Router
-from bot.slack.views import common, kit
+from bot.slack.views import common, connections, kit, requests
 from bot.slack.views import connect as views
-from bot.slack.views.connect import ConnectForm, ConnectionRow, InUse, SourceChoice, Stage
+from bot.slack.views.connect import ConnectForm, SourceChoice, Stage
+from bot.slack.views.connections import ConnectionRow, InUse
 from bot.slack.views.kit import Json
 from bot.slack.views.words import explained
 from bot.slack.visit import Reply, Visit
@@ -64,7 +65,7 @@ class Connecting:
         if allowed(actor, Right.ADD_CONNECTION):
             await self.show_form(visit, request=visit.value.removeprefix("request-"))
         else:
-            await visit.show(views.request_form(visit.t))
+            await visit.show(requests.request_form(visit.t))
 
     async def show_form(self, visit: Visit, *, request: str = "") -> None:
         await visit.show(views.connect_form(visit.t, self._fresh_form(visit, request)))
@@ -167,7 +168,9 @@ class Connecting:
     async def show_all(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Connections"))
         actor = await visit.actor()
-        await visit.show(views.connections_view(visit.t, await self.rows(visit.t, actor), is_admin=actor.is_admin))
+        await visit.show(
+            connections.connections_view(visit.t, await self.rows(visit.t, actor), is_admin=actor.is_admin)
+        )
 
     async def rows(self, t: Translator, actor: Actor) -> list[ConnectionRow]:
         """The connections that somebody may see, as rows of a list."""
@@ -187,7 +190,7 @@ class Connecting:
         groups = {group.id: group.handle for group in await self._desk.directory.groups()}
         chosen = [kit.option(f"@{groups.get(one, one)}", one) for one in details.groups]
         connection = details.connection
-        return views.edit_form(
+        return connections.edit_form(
             visit.t, connection.id or 0, connection.name, audience, details.people, chosen, problem=problem
         )
 
@@ -208,7 +211,7 @@ class Connecting:
         except FieldError as error:
             problem = explained(visit.t, error)
             chosen = form.chosen(Field.GROUPS)
-            view = views.edit_form(visit.t, int(visit.metadata), name, audience, people, chosen, problem=problem)
+            view = connections.edit_form(visit.t, int(visit.metadata), name, audience, people, chosen, problem=problem)
             await visit.show(view)
             return
         said = visit.t.gettext("*{name}* is saved. It can be used by {audience}.").format(
@@ -223,13 +226,13 @@ class Connecting:
         await visit.open(visit.t.gettext("Replace the API key"))
         details = await self._services.connections.details(await visit.actor(), int(visit.value))
         connection = details.connection
-        await visit.show(views.key_form(visit.t, connection.id or 0, connection.name, connection.key_hint))
+        await visit.show(connections.key_form(visit.t, connection.id or 0, connection.name, connection.key_hint))
 
     def _replaced(self, visit: Visit) -> Reply:
         if not visit.form.text(Field.KEY):
             error = visit.t.gettext("Paste the API key of your Omnisend brand.")
             return Reply.refuse({visit.form.block(Field.KEY): error})
-        return Reply.show(views.key_form(visit.t, int(visit.metadata), "…", "", checking=True), self._save_key)
+        return Reply.show(connections.key_form(visit.t, int(visit.metadata), "…", "", checking=True), self._save_key)
 
     async def _save_key(self, visit: Visit) -> None:
         t, connection_id = visit.t, int(visit.metadata)
@@ -239,7 +242,7 @@ class Connecting:
             done = await self._services.connections.replace_key(actor, connection_id, visit.form.text(Field.KEY))
         except FerryError as error:
             problem = explained(t, error)
-            view = views.key_form(t, connection_id, connection.name, connection.key_hint, problem=problem)
+            view = connections.key_form(t, connection_id, connection.name, connection.key_hint, problem=problem)
             await visit.show(view)
             return
         name, brand = kit.safe(connection.name), kit.safe(_name(done.brand.name, done.brand.website))
@@ -265,7 +268,7 @@ class Connecting:
 
     def _agree_form(self, visit: Visit, connection_id: int, name: str, problem: str = "") -> Json:
         shown = f"{connection_id}|{CONSENT_VERSION}/{visit.t.language}"
-        return views.agree_form(visit.t, shown, name, consent_text(visit.t.gettext), problem=problem)
+        return connections.agree_form(visit.t, shown, name, consent_text(visit.t.gettext), problem=problem)
 
     def _agreed(self, visit: Visit) -> Reply:
         if not visit.form.ticked(Field.AGREE):
@@ -295,13 +298,13 @@ class Connecting:
         await visit.open(visit.t.gettext("Withdraw consent"))
         details = await self._services.connections.details(await visit.actor(), int(visit.value))
         names = [name for _, name in details.exports]
-        await visit.show(views.withdraw_form(visit.t, details.connection.id or 0, details.connection.name, names))
+        await visit.show(connections.withdraw_form(visit.t, details.connection.id or 0, details.connection.name, names))
 
     async def _withdraw(self, visit: Visit, connection_id: int) -> None:
         actor = await visit.actor(fresh=True)
         connection = await self._services.connections.get(actor, connection_id)
         done = await self._services.connections.withdraw(actor, connection_id)
-        await visit.show(views.withdrawn(visit.t, connection.name, done.stopped_runs, done.detached))
+        await visit.show(connections.withdrawn(visit.t, connection.name, done.stopped_runs, done.detached))
         self._desk.changed(visit.team_id)
 
     # --- removing
@@ -315,7 +318,7 @@ class Connecting:
     async def _show_removal(self, visit: Visit, connection_id: int) -> None:
         details = await self._services.connections.details(await visit.actor(), connection_id)
         exports = [InUse(number, name) for number, name in details.exports]
-        await visit.show(views.remove_form(visit.t, connection_id, details.connection.name, exports))
+        await visit.show(connections.remove_form(visit.t, connection_id, details.connection.name, exports))
 
     async def _removed(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)

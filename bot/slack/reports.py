@@ -17,7 +17,7 @@ from bot.slack.gateway import Gateway, Posted
 from bot.slack.live import LiveMessages
 from bot.slack.mailbox import Letter, Mailbox
 from bot.slack.outbox import Deliver, Delivery
-from bot.slack.views import connect, kit, report, runs, tidings
+from bot.slack.views import kit, report, requests, runs, tidings
 from bot.slack.views.kit import Json
 from storage.errors import FerryError
 from storage.models import OutboxMessage, Run, RunStatus
@@ -181,16 +181,16 @@ class Reports:
 
     async def _requested(self, message: OutboxMessage) -> Delivery:
         facts = message.facts
-        view = connect.request_message(await self._texts(message), facts["by"], facts["note"], facts["request_id"])
+        view = requests.request_message(await self._texts(message), facts["by"], facts["note"], facts["request_id"])
         return Delivery(await self._gateway.post(message.channel, view))
 
     async def condense_request(self, team_id: str, request: ConnectionRequest) -> None:
         """Every admin has a copy of a request: show the answer in each, in place of the buttons."""
         for copy, posted in await self._mailbox.posted(team_id, f"connection.requested-request-{request.id}-"):
             texts = await self._texts(copy)
-            answer = connect.answer_words(texts, request.verdict, request.answered_by, request.reason)
+            answer = requests.answer_words(texts, request.verdict, request.answered_by, request.reason)
             try:
-                await self._gateway.edit(posted, connect.request_answered(texts, request.by, answer))
+                await self._gateway.edit(posted, requests.request_answered(texts, request.by, answer))
             except SlackError as error:  # a copy that keeps its buttons does no harm: they say that it has changed
                 log.info("a request could not be condensed", request=request.id, error=error.error)
 

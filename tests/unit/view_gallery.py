@@ -13,12 +13,14 @@ from bot.slack.views import (
     common,
     configure,
     connect,
+    connections,
     exports,
     history,
     home,
     kit,
     preview,
     report,
+    requests,
     runs,
     schedule,
     tidings,
@@ -27,7 +29,8 @@ from bot.slack.views import (
 )
 from bot.slack.views.common import Choice
 from bot.slack.views.configure import AttributeForm, ExportForm, OptionsForm, Row, SegmentChoice
-from bot.slack.views.connect import ConnectForm, ConnectionRow, InUse, SourceChoice
+from bot.slack.views.connect import ConnectForm, SourceChoice
+from bot.slack.views.connections import ConnectionRow, InUse
 from bot.slack.views.exports import ExportLine
 from bot.slack.views.home import Attention, Home
 from bot.slack.views.preview import Example, PreviewCard
@@ -81,7 +84,18 @@ class Exhibit:
 
 def exhibits() -> Iterator[Exhibit]:
     for size in SIZES:
-        for maker in (_common, _connect, _configure, _runs, _preview, _home, _settings, _tidings):
+        for maker in (
+            _common,
+            _connect,
+            _requests,
+            _connections,
+            _configure,
+            _runs,
+            _preview,
+            _home,
+            _settings,
+            _tidings,
+        ):
             for surface, function, payload in maker(T, size):
                 name = f"{size.label} {function.__module__.rpartition('.')[2]}.{function.__name__}"
                 yield Exhibit(name, surface, f"{function.__module__}.{function.__name__}", payload)
@@ -115,7 +129,6 @@ def _common(t: Translator, s: Size) -> Made:
 def _connect(t: Translator, s: Size) -> Made:
     sources = [SourceChoice(str(n), name) for n, name in enumerate(s.names(1 if s is SHORT else 3))]
     people = [PERSON] * min(s.many, 50)
-    groups = [kit.option(f"@{s.name}", f"S{n}") for n in range(s.many)]
     consent = consent_text(t.gettext) * (1 if s is SHORT else 4)
     for audience in Audience:
         for stage in connect.Stage:
@@ -137,28 +150,39 @@ def _connect(t: Translator, s: Size) -> Made:
                 yield "modal", connect.connect_form, connect.connect_form(t, form)
         words_of = connect.audience_words(t, audience, people, ["S1"] * s.many)
         yield "modal", connect.saved, connect.saved(t, s.name, s.wild, words_of, s.number)
-        made = connect.edit_form(t, s.number, s.name, audience, people, groups, problem=s.text)
-        yield "modal", connect.edit_form, made
-    yield "modal", connect.request_form, connect.request_form(t)
-    yield "message", connect.request_message, connect.request_message(t, PERSON, s.text[:500], s.number)
-    yield "message", connect.request_answered, connect.request_answered(t, PERSON, s.text[:500])
-    connections = list(enumerate(s.names()))
-    made = connect.approve_form(t, s.number, PERSON, s.text[:500], [(n, name[:75]) for n, name in connections])
-    yield "modal", connect.approve_form, made
-    yield "modal", connect.decline_form, connect.decline_form(t, s.number, PERSON)
+
+
+def _connections(t: Translator, s: Size) -> Made:
+    people, groups = [PERSON] * min(s.many, 50), [kit.option(f"@{s.name}", f"S{n}") for n in range(s.many)]
+    consent = consent_text(t.gettext) * (1 if s is SHORT else 4)
+    for audience in Audience:
+        made = connections.edit_form(t, s.number, s.name, audience, people, groups, problem=s.text)
+        yield "modal", connections.edit_form, made
     rows = [_connection_row(s, n) for n in range(s.many)]
     for is_admin in (True, False):
         for shown in (rows, []):
-            made = connect.connections_view(t, shown, is_admin=is_admin)
-            yield "modal", connect.connections_view, made
+            made = connections.connections_view(t, shown, is_admin=is_admin)
+            yield "modal", connections.connections_view, made
     for checking in (True, False):
-        made = connect.key_form(t, s.number, s.name, s.name[:4], checking=checking, problem="" if checking else s.text)
-        yield "modal", connect.key_form, made
-    yield "modal", connect.agree_form, connect.agree_form(t, "1|2026-11.1/en-US", s.name, consent, problem=s.text)
-    yield "modal", connect.withdraw_form, connect.withdraw_form(t, s.number, s.name, s.names())
-    yield "modal", connect.withdrawn, connect.withdrawn(t, s.name, s.names(), s.names())
+        problem = "" if checking else s.text
+        made = connections.key_form(t, s.number, s.name, s.name[:4], checking=checking, problem=problem)
+        yield "modal", connections.key_form, made
+    made = connections.agree_form(t, "1|2026-11.1/en-US", s.name, consent, problem=s.text)
+    yield "modal", connections.agree_form, made
+    yield "modal", connections.withdraw_form, connections.withdraw_form(t, s.number, s.name, s.names())
+    yield "modal", connections.withdrawn, connections.withdrawn(t, s.name, s.names(), s.names())
     for using in ([], [InUse(n, s.name) for n in range(s.many)]):
-        yield "modal", connect.remove_form, connect.remove_form(t, s.number, s.name, using)
+        yield "modal", connections.remove_form, connections.remove_form(t, s.number, s.name, using)
+
+
+def _requests(t: Translator, s: Size) -> Made:
+    yield "modal", requests.request_form, requests.request_form(t)
+    yield "message", requests.request_message, requests.request_message(t, PERSON, s.text[:500], s.number)
+    yield "message", requests.request_answered, requests.request_answered(t, PERSON, s.text[:500])
+    usable = [(n, name[:75]) for n, name in enumerate(s.names())]
+    made = requests.approve_form(t, s.number, PERSON, s.text[:500], usable)
+    yield "modal", requests.approve_form, made
+    yield "modal", requests.decline_form, requests.decline_form(t, s.number, PERSON)
 
 
 def _connection_row(s: Size, number: int) -> ConnectionRow:

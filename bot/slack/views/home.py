@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
-from bot.slack.views.connect import ConnectionRow, connection_blocks
+from bot.slack.views.connections import ConnectionRow, connection_blocks
 from bot.slack.views.exports import ExportLine, line_words
 from bot.slack.views.kit import Json
 from bot.slack.views.words import status_words

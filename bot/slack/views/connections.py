@@ -1,0 +1,248 @@
+"""What admins do with connections afterwards: list, edit, another key, consent anew or withdrawn, removal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.i18n import Translator
+from bot.slack.ids import Action, Field, Modal
+from bot.slack.views import kit
+from bot.slack.views.connect import NAME_LENGTH, audience_inputs, consent_inputs
+from bot.slack.views.kit import Json, safe
+from bot.slack.views.words import mention
+from storage.models import Audience
+
+SHOWN = 25  # connections or exports listed in one modal
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """A connection in a list. The facts after `brand` are for admins only."""
+
+    id: int
+    name: str
+    brand: str
+    withdrawn: bool = False
+    consent_outdated: bool = False
+    audience: str = ""
+    key_hint: str = ""
+    exports: int = 0
+    agreed_by: str = ""
+    agreed_at: datetime | None = None
+
+
+def connections_view(t: Translator, rows: Sequence[ConnectionRow], *, is_admin: bool) -> Json:
+    _ = t.gettext
+    blocks: list[Json] = []
+    for row in rows[:SHOWN]:
+        blocks += connection_blocks(t, row, is_admin=is_admin)
+    if not rows:
+        text = _("No Omnisend brand is connected yet.") if is_admin else _("No connection is shared with you yet.")
+        blocks.append(kit.section(text))
+    if len(rows) > SHOWN:
+        blocks.append(kit.context(_("… and {count} more.").format(count=t.number(len(rows) - SHOWN))))
+    add = (
+        kit.button(_("Connect Omnisend"), Action.CONNECT, style="primary")
+        if is_admin
+        else kit.button(_("Request a connection"), Action.REQUEST_CONNECTION)
+    )
+    return kit.modal(_("Connections"), [*blocks, kit.actions(add)], callback=Modal.NOTICE, close=_("Close"))
+
+
+def connection_blocks(t: Translator, row: ConnectionRow, *, is_admin: bool) -> list[Json]:
+    """One connection: name and type for everyone it is shared with, the rest for admins."""
+    _ = t.gettext
+    title = f"*{safe(row.name)}* · Omnisend"
+    if row.withdrawn:
+        title += " · " + _("consent withdrawn, nothing is sent")
+    elif row.consent_outdated:
+        title += " · " + _("the privacy text has changed: an admin has to agree again")
+    if not is_admin:
+        return [kit.section(title, block=f"connection-{row.id}")]
+    brand = row.brand or _("unnamed brand")
+    facts = [safe(brand), row.audience, t.ngettext("{n} export", "{n} exports", row.exports).format(n=row.exports)]
+    if row.key_hint:
+        facts.append(_("key ends in {hint}").format(hint=safe(row.key_hint)))
+    blocks = [kit.section(f"{title}\n{' · '.join(facts)}", _connection_menu(t, row), block=f"connection-{row.id}")]
+    if row.agreed_by and row.agreed_at:
+        agreed = _("Consent by {person}, {date}").format(person=mention(row.agreed_by), date=t.date(row.agreed_at))
+        blocks.append(kit.context(agreed))
+    if row.consent_outdated and not row.withdrawn:
+        blocks.append(kit.actions(kit.button(_("Read and agree"), Action.AGREE_AGAIN, row.id, style="primary")))
+    return blocks
+
+
+def _connection_menu(t: Translator, row: ConnectionRow) -> Json | None:
+    _ = t.gettext
+    entries = [
+        kit.option(_("Edit, share"), f"{Action.EDIT_CONNECTION}:{row.id}"),
+        kit.option(_("Replace the API key"), f"{Action.REPLACE_KEY}:{row.id}"),
+        *([] if row.withdrawn else [kit.option(_("Withdraw consent…"), f"{Action.WITHDRAW}:{row.id}")]),
+        kit.option(_("Remove…"), f"{Action.REMOVE_CONNECTION}:{row.id}"),
+    ]
+    return kit.overflow(Action.MORE, entries)
+
+
+def edit_form(
+    t: Translator,
+    connection_id: int,
+    name: str,
+    audience: Audience,
+    people: Sequence[str],
+    groups: Sequence[Json],
+    *,
+    problem: str = "",
+) -> Json:
+    _ = t.gettext
+    return kit.modal(
+        _("Edit connection"),
+        [
+            *([kit.alert(problem)] if problem else []),
+            kit.field(_("Display name"), kit.text_input(name, most=NAME_LENGTH), Field.NAME),
+            *audience_inputs(t, audience, people, groups),
+        ],
+        callback=Modal.CONNECTION,
+        submit=_("Save"),
+        close=_("Cancel"),
+        metadata=str(connection_id),
+    )
+
+
+def key_form(
+    t: Translator, connection_id: int, name: str, hint: str, *, checking: bool = False, problem: str = ""
+) -> Json:
+    _ = t.gettext
+    known = _("The key in use ends in {hint}.").format(hint=safe(hint)) if hint else _("No key is stored now.")
+    state = [kit.section(_(":hourglass_flowing_sand: Checking the key with Omnisend…"))] if checking else []
+    return kit.modal(
+        _("Replace the API key"),
+        [
+            kit.section(f"*{safe(name)}*. {known}"),
+            kit.field(
+                _("New Omnisend API key"),
+                kit.text_input(placeholder=_("In Omnisend: Store settings → API → API keys"), most=500),
+                Field.KEY,
+                hint=_(
+                    "A key of the same brand changes nothing else. A key of another brand starts there from nothing."
+                ),
+            ),
+            *([kit.alert(problem)] if problem else state),
+        ],
+        callback=Modal.KEY,
+        submit=_("Replace"),
+        close=_("Cancel"),
+        metadata=str(connection_id),
+    )
+
+
+def agree_form(t: Translator, metadata: str, name: str, consent: str, *, problem: str = "") -> Json:
+    """The consent anew: its text has changed, or it was withdrawn."""
+    _ = t.gettext
+    return kit.modal(
+        _("Data privacy"),
+        [
+            kit.section(
+                _("Exports over *{name}* run only while an admin agrees to this text.").format(name=safe(name))
+            ),
+            *consent_inputs(t, consent),
+            *([kit.alert(problem)] if problem else []),
+        ],
+        callback=Modal.AGREE,
+        submit=_("Agree"),
+        close=_("Cancel"),
+        metadata=metadata,
+    )
+
+
+def withdraw_form(t: Translator, connection_id: int, name: str, exports: Sequence[str]) -> Json:
+    """The question before consent is withdrawn."""
+    _ = t.gettext
+    return kit.modal(
+        _("Withdraw consent"),
+        [
+            kit.section(_("If you withdraw the consent for *{name}*:").format(name=safe(name))),
+            kit.section(
+                "• "
+                + "\n• ".join(
+                    [
+                        _("running exports stop, and nothing further is sent"),
+                        _("the API key is erased here"),
+                        _("its exports are detached; their settings are kept"),
+                        _("what Omnisend has received stays there; delete it in Omnisend if it must go"),
+                    ]
+                )
+            ),
+            *([kit.section(_("Exports on it: {names}.").format(names=names(t, exports)))] if exports else []),
+            kit.actions(
+                kit.button(
+                    _("Withdraw consent"),
+                    Action.WITHDRAW,
+                    f"sure-{connection_id}",
+                    style="danger",
+                    confirm=kit.confirm(
+                        _("Withdraw consent?"),
+                        _("The key is erased. To send again, somebody has to connect again."),
+                        _("Withdraw"),
+                        _("Keep it"),
+                    ),
+                )
+            ),
+        ],
+        callback=Modal.NOTICE,
+        close=_("Keep it"),
+    )
+
+
+def withdrawn(t: Translator, name: str, stopped: Sequence[str], detached: Sequence[str]) -> Json:
+    _ = t.gettext
+    texts = [
+        _("The consent for *{name}* is withdrawn and its key erased. Nothing further is sent.").format(name=safe(name))
+    ]
+    if stopped:
+        texts.append(_("Stopped in mid-run: {names}.").format(names=names(t, stopped)))
+    if detached:
+        texts.append(_("Detached: {names}. Their settings are kept.").format(names=names(t, detached)))
+    return kit.modal(
+        _("Consent withdrawn"), [kit.section(text) for text in texts], callback=Modal.NOTICE, close=_("Done")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """An export that stands in the way of removing its connection."""
+
+    id: int
+    name: str
+
+
+def remove_form(t: Translator, connection_id: int, name: str, exports: Sequence[InUse]) -> Json:
+    """Removing a connection; while exports use it, each is offered to be removed or detached."""
+    _ = t.gettext
+    close = _("Cancel")
+    if not exports:
+        ask = kit.confirm(_("Remove it?"), _("Its API key is erased. This can't be undone."), _("Remove"), _("Keep it"))
+        button = kit.button(_("Remove"), Action.REMOVE_ANYWAY, connection_id, style="danger", confirm=ask)
+        text = _("*{name}* is used by no export. What Omnisend has received stays there.").format(name=safe(name))
+        return kit.modal(
+            _("Remove connection"), [kit.section(text), kit.actions(button)], callback=Modal.NOTICE, close=close
+        )
+    text = t.ngettext(
+        "*{name}* is used by {n} export. A connection in use can't be removed: remove or detach it first.",
+        "*{name}* is used by {n} exports. A connection in use can't be removed: remove or detach them first.",
+        len(exports),
+    ).format(name=safe(name), n=len(exports))
+    blocks = [kit.section(text)]
+    for export in exports[:SHOWN]:
+        entries = [
+            kit.option(_("Detach (keep its settings)"), f"{Action.DETACH_EXPORT}:{export.id}"),
+            kit.option(_("Remove…"), f"{Action.REMOVE_EXPORT}:{export.id}"),
+        ]
+        menu = kit.overflow(Action.MORE, entries)
+        blocks.append(kit.section(f"*{safe(export.name)}*", menu, block=f"in-use-{export.id}"))
+    again = kit.button(_("Check again"), Action.REMOVE_CONNECTION, f"again-{connection_id}")
+    return kit.modal(_("Remove connection"), [*blocks, kit.actions(again)], callback=Modal.NOTICE, close=close)
+
+
+def names(t: Translator, words: Sequence[str]) -> str:
+    shown = [f"*{safe(word)}*" for word in words[:10]]
+    return t.list(shown if len(words) <= 10 else [*shown, "…"])
