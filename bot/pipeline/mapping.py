@@ -196,6 +196,7 @@ def suggest(fields: Sequence[Field]) -> dict[str, str]:
     A semantic type counts for more than a name; a field is suggested once. Names are known in English, German,
     French, Spanish and Chinese.
     """
+    fields = [field for field in fields if not field.technical]
     suggestions: dict[str, str] = {}
     taken: set[str] = set()
     for field in fields:

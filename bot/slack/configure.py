@@ -15,7 +15,7 @@ from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Router
 from bot.slack.views import common, kit
 from bot.slack.views import configure as views
-from bot.slack.views.configure import AttributeForm, OptionsForm, Row, SegmentChoice
+from bot.slack.views.configure import AttributeForm, OptionsForm, Row
 from bot.slack.views.kit import Json
 from bot.slack.views.schedule import Recurrence
 from bot.slack.views.words import CUSTOM, explained
@@ -180,12 +180,11 @@ class Configuring:
         draft = self._draft(visit)
         typed = visit.text.casefold()
         names = [name for name in draft.segment_names if typed in name.casefold()]
-        return [views.segment_option(visit.t, SegmentChoice(name, draft.members(name))) for name in names[:100]]
+        return [views.segment_option(visit.t, draft.segment_choice(name)) for name in names[:100]]
 
     async def _offer_fields(self, visit: Visit) -> list[Json]:
         draft = self._draft(visit)
-        typed = visit.text.casefold()
-        names = [name for name in draft.field_names if typed in name.casefold()]
+        names = draft.fields_with(visit.text)
         return [views.field_option(name, draft.samples, visit.t) for name in names[:100]]
 
     async def _offer_zones(self, visit: Visit) -> list[Json]:

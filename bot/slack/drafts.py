@@ -79,7 +79,7 @@ class Draft:
             connection_id=self.connection_id,
             editing=self.export_id is not None,
             name=self.name,
-            segments=[SegmentChoice(name, self.members(name)) for name in self.segments],
+            segments=[self.segment_choice(name) for name in self.segments],
             warnings=self.warnings,
             email=self.email,
             rows=self.rows,
@@ -102,6 +102,14 @@ class Draft:
     def field_names(self) -> list[str]:
         return [one.name for one in self.offered.fields] if self.offered else []
 
+    def fields_with(self, typed: str) -> list[str]:
+        """The fields to offer to whoever typed this: technical ones only by their whole name."""
+        typed = typed.strip().casefold()
+        offered = self.offered.fields if self.offered else []
+        return [
+            one.name for one in offered if typed in one.name.casefold() and not (one.technical and typed != one.name)
+        ]
+
     @property
     def segment_names(self) -> list[str]:
         return [one.name for one in self.offered.segments] if self.offered else []
@@ -111,10 +119,15 @@ class Draft:
         return value if value in names else next((name for name in names if value and name.startswith(value)), value)
 
     def members(self, segment: str) -> int | None:
-        known = (
-            next((one.members for one in self.offered.segments if one.name == segment), None) if self.offered else None
-        )
-        return self.counts.get(segment, known)
+        return self.segment_choice(segment).members
+
+    def segment_choice(self, name: str) -> SegmentChoice:
+        """The segment with its members as counted for this form, else as the source remembers them, with their time."""
+        if name in self.counts:
+            return SegmentChoice(name, self.counts[name])
+        offered = self.offered.segments if self.offered else []
+        known = next((one for one in offered if one.name == name), None)
+        return SegmentChoice(name, known.members, known.counted_at) if known else SegmentChoice(name)
 
     # --- the mapping
 

@@ -5,6 +5,7 @@ Arrow record batches are the interchange format: a million profiles pass through
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -18,19 +19,27 @@ SEGMENTS = "segments"  # the column that says which of the asked-for segments a 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that a source offers. `members` is None where counting it would cost a scan."""
+    """A segment that a source offers. `members` is None where counting it would cost a scan.
+
+    `counted_at`: when the members were counted (aware), for a source that remembers counts; None: just now.
+    """
 
     name: str
     members: int | None = None
+    counted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column of the unified profile, with the source's own word for its type and, where known, its meaning."""
+    """A column of the unified profile, with the source's own word for its type and, where known, its meaning.
+
+    `technical`: a key of some system that nobody would map; it is not offered, though it may be named.
+    """
 
     name: str
     type: str = "text"
     semantic_type: str | None = None  # such as `Identity.Service.Email` (Customer Insights)
+    technical: bool = False
 
 
 @dataclass(slots=True)
@@ -127,7 +136,9 @@ class SourceBusy(SourceError):
 class SegmentMissing(SourceError):
     code = "segment-missing"
     what = mark("The segment *{segment}* is not in the source ({source}).{near}")
-    remedy = mark("Bring it back, or edit the export and choose another segment.")
+    remedy = mark(
+        "Bring it back, or ask whoever looks after the source to; or edit the export and choose another segment."
+    )
 
 
 class SegmentFailed(SourceError):

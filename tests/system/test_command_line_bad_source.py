@@ -32,8 +32,9 @@ def _broken_line(tables: Tables) -> None:
 BAD_SOURCES: dict[str, tuple[Callable[[Tables], None], str]] = {
     "segment missing": (
         _segment_gone,
-        "The segment 'VIP' is not in the source (source). Did you mean 'VIPs'? Nothing was sent. Bring it back, or "
-        "edit the export and choose another segment. ferry doctor shows what the source offers.",
+        "The segment 'VIP' is not in the source (source). Did you mean 'VIPs'? Nothing was sent. Bring it back, "
+        "or ask whoever looks after the source to; or edit the export and choose another segment. ferry doctor shows "
+        "what the source offers.",
     ),
     "segment's SQL fails": (
         lambda tables: tables.sql("VIP", "SELECT CustomerId FROM profiles WHERE Loyalty > 3"),

@@ -4,6 +4,9 @@ reference: customer-insights.md §12.2, §12.5 (paging), §12.6 (limits), §12.7
 """
 
 import asyncio
+import contextlib
+import socket
+import ssl
 from contextlib import aclosing
 
 import httpx
@@ -24,6 +27,7 @@ from bot.sources.dataverse.faults import (
     TokenRefused,
     TooSlow,
     Unavailable,
+    Unreachable,
 )
 from tests.unit.dataverse_world import (
     HOST,
@@ -45,6 +49,11 @@ ALL = f"{PROFILES}?$select=msdynci_customerid"
 FILTERED = f"{ALL}&$filter=msdynci_customerid%20eq%20'x'"
 SECOND_PAGE = "skiptoken"
 HTML = httpx.Response(200, text="<html>Sign in to the guest network</html>")
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 @pytest.fixture
@@ -156,6 +165,15 @@ class TestPages:
         self, client: DataverseClient, dataverse: FakeDataverse
     ) -> None:
         dataverse.trouble(*[json({"value": [], "@odata.nextLink": ROOT + ALL})] * (RESTARTS + 1))
+        with pytest.raises(Interrupted):
+            await scanned(client)
+
+    async def test_pages_that_lead_in_a_circle_do_not_go_on_for_ever(
+        self, client: DataverseClient, dataverse: FakeDataverse
+    ) -> None:
+        there = json({"value": [], "@odata.nextLink": f"{ROOT}{ALL}&$skiptoken=a"})
+        back = json({"value": [], "@odata.nextLink": ROOT + ALL})
+        dataverse.trouble(*[there, back] * (RESTARTS + 1))
         with pytest.raises(Interrupted):
             await scanned(client)
 
@@ -322,6 +340,25 @@ class TestErrors:
         with pytest.raises(Unavailable, match=f"{TRIES} tries"):
             await scanned(client)
 
+    @pytest.mark.parametrize(
+        ("failure", "reason"),
+        [
+            (httpx.ConnectError("x"), "no connection comes about"),
+            (httpx.ConnectTimeout("x"), "does not answer"),
+            (caused_by(httpx.ConnectError("x"), socket.gaierror()), "no host of this name"),
+            (caused_by(httpx.ConnectError("x"), ConnectionRefusedError()), "refuses connections"),
+            (caused_by(httpx.ConnectError("x"), ssl.SSLCertVerificationError()), "not to be trusted"),
+            (caused_by(httpx.ConnectError("x"), ssl.SSLError()), "does not speak TLS"),
+        ],
+        ids=str,
+    )
+    async def test_an_address_that_can_not_be_reached_is_named_with_the_reason(
+        self, client: DataverseClient, dataverse: FakeDataverse, failure: Exception, reason: str
+    ) -> None:
+        dataverse.trouble(*[failure] * TRIES)
+        with pytest.raises(Unreachable, match=f"{HOST}.*{reason}"):
+            await scanned(client)
+
     async def test_a_filtered_query_that_takes_too_long_is_given_up_for_a_plainer_one(
         self, client: DataverseClient, dataverse: FakeDataverse
     ) -> None:
@@ -371,7 +408,7 @@ class TestThrottling:
         assert await scanned(client) == everybody(dataverse)
         assert clockwork.pauses == [37]
         dataverse.trouble(*[error(429, code, Retry_After="300")] * 4)
-        with pytest.raises(Throttled, match=f"{limit}, for 15 minutes"):
+        with pytest.raises(Throttled, match=rf"more than 15 minutes in all \({limit}\)"):
             await scanned(client)
 
     async def test_a_wait_longer_than_our_patience_is_not_begun(
@@ -381,6 +418,14 @@ class TestThrottling:
         with pytest.raises(Throttled):
             await scanned(client)
         assert clockwork.pauses == []
+
+    @pytest.mark.parametrize("told", ["inf", "1e400", "-1", "nan"])
+    async def test_no_wait_is_so_odd_that_it_breaks_anything(
+        self, client: DataverseClient, dataverse: FakeDataverse, told: str
+    ) -> None:
+        dataverse.trouble(error(429, Retry_After=told))
+        with contextlib.suppress(Throttled):
+            assert await scanned(client) == everybody(dataverse)
 
     async def test_waiting_for_minutes_in_all_uses_up_no_try(
         self, client: DataverseClient, dataverse: FakeDataverse

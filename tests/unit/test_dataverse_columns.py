@@ -66,6 +66,23 @@ def test_what_unification_made_is_a_field_and_what_dataverse_added_is_not() -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "technical"),
+    [
+        ("msdynci_ecommerce_contacts_contactid", True),
+        ("msdynci_loyalty_scheme_members_memberkey", True),
+        ("msdynci_email", False),
+        ("msdynci_address_city", False),
+        ("msdynci_loyaltyid", False),
+        ("msdynci_loyalty_id", False),
+        ("msdynci_last_order_date", False),
+    ],
+)
+def test_keys_of_source_rows_are_technical_and_attributes_are_not(name: str, technical: bool) -> None:
+    [column] = columns([attribute(name, "String")])
+    assert column.field.technical is technical
+
+
 def test_known_attributes_have_their_semantic_type_and_mapping_suggests_them() -> None:
     names = ("fullname", "email", "firstname", "lastname", "addressline1", "city", "stateorprovince", "postalcode",
              "country", "loyalty")  # fmt: skip

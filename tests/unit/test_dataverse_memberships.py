@@ -3,6 +3,7 @@
 reference: customer-insights.md §9 (key), §12.3 (memberships), §12.4 (notes), §12.9 (step 3), §16 (names).
 """
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from bot.sources.dataverse.columns import MEMBERSHIP
 from bot.sources.dataverse.faults import TooManyMembers
 from bot.sources.dataverse.keys import Keys
-from bot.sources.dataverse.memberships import COUNTED_NAMES, Roll
+from bot.sources.dataverse.memberships import COUNTED_NAMES, KNOWN_CHARACTERS, Roll
 from bot.sources.dataverse.names import nearest, read_names
 from bot.sources.dataverse.queries import MAX_URL, memberships_of, profiles_by_id
 from tests.unit.dataverse_world import customer, membership
@@ -148,6 +149,17 @@ class TestRoll:
         roll.add(batch(membership(1, "vip"), membership(2, "ＶＩＰ"), membership(3, "VIP_2")))
         assert len(roll.members()) == 0
         assert roll.near("VIP") == ["vip", "ＶＩＰ"]
+
+    def test_what_is_remembered_of_very_long_texts_stays_small(self) -> None:
+        roll = Roll(["VIP"])
+        tracemalloc.start()
+        for number in range(40):  # of a million characters each
+            names = ["VIP", *(f"{number}-{n}-{'x' * 990}" for n in range(1_000))]
+            roll.add(batch(membership(number, *names)))
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert held < 3 * KNOWN_CHARACTERS
+        assert len(roll.members()) == 40
 
     def test_a_scan_that_begins_again_counts_nothing_twice(self) -> None:
         roll = Roll(["VIP"])

@@ -4,25 +4,28 @@ reference: customer-insights.md §4 (refresh), §8 (inactive segments), §9, §1
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pyarrow as pa
 import pytest
 
-from bot.sources.base import FieldMissing, SegmentMissing
-from bot.sources.dataverse import CountedSegment, DataverseSource
+from bot.sources.base import FieldMissing, Segment, SegmentMissing
+from bot.sources.dataverse import DataverseSource
+from bot.sources.dataverse.catalog import COUNTS_LAST
 from bot.sources.dataverse.faults import (
     DataSharingOff,
     Interrupted,
+    NotDataverse,
     RefreshBegan,
     RefreshRunning,
     RoleMissing,
     TooManyMembers,
     Unavailable,
 )
-from bot.sources.dataverse.queries import PAGE_ROWS
+from bot.sources.dataverse.queries import MAX_URL, PAGE_ROWS
+from bot.sources.dataverse.source import CHECK_TRIES
 from tests.unit.dataverse_world import (
     ATTRIBUTES,
     MEMBERSHIPS,
@@ -56,8 +59,15 @@ def dataverse() -> FakeDataverse:
 
 
 @pytest.fixture
-def source(dataverse: FakeDataverse) -> DataverseSource:
-    return source_of(dataverse)
+async def source(dataverse: FakeDataverse) -> AsyncIterator[DataverseSource]:
+    reading = source_of(dataverse)
+    yield reading
+    await reading.close()
+
+
+async def until_counted() -> None:
+    """Wait for the count in the background."""
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
 
 
 class Refreshes:
@@ -373,6 +383,30 @@ class TestHowMembersAreFound:
         _, stream = await read(source, ["VIP"])
         assert "no memberships at all" in stream.summary.notes[0]
 
+    async def test_a_deleted_segment_that_memberships_still_name_is_remarked_upon(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        dataverse.metadata = [segment("VIP", msdyn_isdeleted=True), segment("News")]
+        rows, stream = await read(source, ["VIP"])
+        assert len(rows) == 10
+        assert "*VIP* was deleted in Customer Insights" in stream.summary.notes[0]
+
+    async def test_a_new_segment_in_place_of_a_deleted_one_is_no_deleted_one(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        dataverse.metadata = [segment("VIP", msdyn_isdeleted=True), segment("VIP")]
+        _, stream = await read(source, ["VIP"])
+        assert stream.summary.notes == []
+
+    async def test_several_memberships_of_one_customer_are_united_and_counted(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        dataverse.memberships += [membership(1, "VIP"), membership(2, "News"), membership(2, "News")]
+        rows, stream = await read(source, ["VIP", "News"])
+        assert len(rows) == 40
+        assert stream.summary.members == {"VIP": 10, "News": 36}
+        assert stream.summary.notes == ["Further memberships of customers who had one already, each counted once: 3."]
+
 
 class TestRefresh:
     async def test_nothing_is_read_while_a_refresh_is_known_to_run(self, dataverse: FakeDataverse) -> None:
@@ -389,6 +423,38 @@ class TestRefresh:
         source = source_of(dataverse, refresh=refresh, now=lambda: next(times, NOON + timedelta(minutes=10)))
         with pytest.raises(RefreshBegan, match=r"began while profiles were read.*nothing was sent"):
             await read(source, ["VIP"])
+
+    async def test_a_refresh_is_noticed_before_the_next_page_and_not_only_at_the_end(
+        self, dataverse: FakeDataverse
+    ) -> None:
+        time = [NOON]
+        refresh = Refreshes(NOON + timedelta(minutes=5), NOON + timedelta(hours=1))
+        dataverse.page_rows = (7,)
+        source = source_of(dataverse, refresh=refresh, now=lambda: time[0])
+
+        def later(request: httpx.Request) -> httpx.Response:
+            time[0] += timedelta(minutes=10)
+            return dataverse._reply(request)
+
+        dataverse.trouble(later, at=f"{PROFILES}?$select=msdynci_customerid,msdynci_email&$skiptoken=<14")
+        with pytest.raises(RefreshBegan):
+            await read(source, ["News"])
+        assert len(dataverse.asked(PROFILES)) <= 4  # of fifteen pages; the next one was on its way
+
+    async def test_members_counted_while_a_refresh_began_are_not_kept(self, dataverse: FakeDataverse) -> None:
+        times = iter([NOON])
+        refresh = Refreshes(NOON + timedelta(minutes=5), NOON + timedelta(hours=1))
+        source = source_of(dataverse, refresh=refresh, now=lambda: next(times, NOON + timedelta(minutes=10)))
+        with pytest.raises(RefreshBegan):
+            await source.recount()
+        assert {segment.members for segment in await source.segments()} == {None}
+        await source.close()
+
+    async def test_a_list_without_metadata_waits_for_the_refresh_too(self, dataverse: FakeDataverse) -> None:
+        dataverse.metadata = None
+        refresh = Refreshes(NOON, NOON + timedelta(hours=1))
+        with pytest.raises(RefreshRunning):
+            await source_of(dataverse, refresh=refresh, now=lambda: NOON).segments()
 
     async def test_before_and_after_a_refresh_readings_end_well(self, dataverse: FakeDataverse) -> None:
         refresh = Refreshes(NOON - timedelta(hours=1), NOON)
@@ -408,18 +474,19 @@ class TestSegments:
             segment("客戶"),
             {"msdyn_name": None},
         ]
-        assert await source.segments() == [CountedSegment(name) for name in ("Sleeping", "VIP", "客戶")]
+        assert await source.segments() == [Segment(name) for name in ("Sleeping", "VIP", "客戶")]
         assert dataverse.asked(MEMBERSHIPS) == []
 
     async def test_counts_are_kept_with_the_time_of_counting(self, dataverse: FakeDataverse) -> None:
-        times = iter([NOON] * 2)
-        source = source_of(dataverse, now=lambda: next(times, NOON + timedelta(hours=1)))
+        time = [NOON]
+        source = source_of(dataverse, now=lambda: time[0])
         assert await source.count("VIP") == 10
+        time[0] += timedelta(hours=1)
         await read(source, ["News"])
         assert await source.segments() == [
-            CountedSegment("Empty"),
-            CountedSegment("News", 35, NOON + timedelta(hours=1)),
-            CountedSegment("VIP", 10, NOON),
+            Segment("Empty"),
+            Segment("News", 35, NOON + timedelta(hours=1)),
+            Segment("VIP", 10, NOON),
         ]
 
     @pytest.mark.parametrize("reply", [404, 403, 501, 400])
@@ -446,6 +513,43 @@ class TestSegments:
         dataverse.metadata = None
         await asyncio.gather(*(source.segments() for _ in range(4)))
         assert len(dataverse.asked(MEMBERSHIPS)) == 1
+
+    async def test_looking_at_the_list_has_members_counted_for_the_next_look(self, dataverse: FakeDataverse) -> None:
+        source = source_of(dataverse, now=lambda: NOON)
+        assert {segment.members for segment in await source.segments()} == {None}
+        await until_counted()
+        assert await source.segments() == [
+            Segment("Empty"),
+            Segment("News", 35, NOON),
+            Segment("VIP", 10, NOON),
+        ]
+        assert len(dataverse.asked(MEMBERSHIPS)) == 1
+
+    async def test_old_counts_are_shown_with_their_age_and_renewed(self, dataverse: FakeDataverse) -> None:
+        time = [NOON]
+        source = source_of(dataverse, now=lambda: time[0])
+        await source.recount()
+        dataverse.memberships += [membership(n, "VIP") for n in range(50, 55)]
+        time[0] += COUNTS_LAST
+        assert Segment("VIP", 10, NOON) in await source.segments()
+        await until_counted()
+        assert Segment("VIP", 15, NOON + COUNTS_LAST) in await source.segments()
+
+    @pytest.mark.parametrize("status", [403, 404])
+    async def test_a_count_in_the_background_that_fails_bothers_nobody(
+        self, source: DataverseSource, dataverse: FakeDataverse, status: int
+    ) -> None:
+        dataverse.trouble(error(status), at=MEMBERSHIPS)
+        await source.segments()
+        await until_counted()
+        assert {segment.members for segment in await source.segments()} == {None}
+
+    async def test_closing_ends_a_count_in_the_background(self, dataverse: FakeDataverse) -> None:
+        tasks = asyncio.all_tasks()
+        source = source_of(dataverse)
+        await source.segments()
+        await source.close()
+        assert asyncio.all_tasks() == tasks
 
     async def test_a_recount_counts_everything_anew(self, source: DataverseSource, dataverse: FakeDataverse) -> None:
         await source.recount()
@@ -506,6 +610,33 @@ class TestFieldsSamplesCheck:
             await source.check()
         with pytest.raises(DataSharingOff, match=table):
             await source.check()
+
+    async def test_a_wide_tables_samples_are_asked_for_in_addresses_that_are_not_too_long(
+        self, dataverse: FakeDataverse
+    ) -> None:
+        names = [f"msdynci_{'x' * 110}{number}" for number in range(400)]
+        dataverse.types |= dict.fromkeys(names, "String")
+        dataverse.profiles[0] |= dict.fromkeys(names, "here")
+        sample = await source_of(dataverse).sample(names)
+        assert sample == dict.fromkeys(names, "here")
+        assert max(len(str(request.url)) for request in dataverse.requests) < MAX_URL
+
+    async def test_an_address_where_something_else_answers_is_told_from_data_that_is_not_shared(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        for reply in (error(404), httpx.Response(302), httpx.Response(405)):
+            dataverse.trouble(reply, at="WhoAmI")
+            with pytest.raises(NotDataverse, match="is not Dataverse"):
+                await source.check()
+        dataverse.trouble(*[httpx.Response(200, text="<html>Welcome</html>")] * CHECK_TRIES, at="WhoAmI")
+        with pytest.raises(NotDataverse, match="can't be read"):
+            await source.check()
+
+    async def test_a_check_does_not_let_somebody_wait_for_long(self, dataverse: FakeDataverse) -> None:
+        dataverse.trouble(*[error(503)] * CHECK_TRIES, at="WhoAmI")
+        with pytest.raises(Unavailable):
+            await source_of(dataverse).check()
+        assert dataverse.paths() == ["WhoAmI"] * CHECK_TRIES
 
     async def test_it_is_known_by_its_host(self, source: DataverseSource) -> None:
         assert (source.kind, source.label) == ("dataverse", "contoso.crm4.dynamics.com")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from bot.i18n import Translator
 from bot.slack.ids import Action, Field, Modal
@@ -32,8 +33,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class SegmentChoice:
+    """A segment and its members, where they are known. `counted_at`: when they were counted; None: just now."""
+
     name: str
     members: int | None = None
+    counted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,9 @@ def segment_option(t: Translator, segment: SegmentChoice) -> Json:
     detail = ""
     if segment.members is not None:
         detail = t.ngettext("{n} member", "{n} members", segment.members).format(n=t.number(segment.members))
+        if segment.counted_at is not None:
+            when = t.moment(segment.counted_at)
+            detail = t.gettext("{members}, counted {when} UTC").format(members=detail, when=when)
     return kit.option(segment.name, option_value(segment.name), detail)
 
 

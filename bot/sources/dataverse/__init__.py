@@ -10,13 +10,11 @@ Who reads is somebody else's matter: a `TokenProvider`, such as those of `bot.so
 """
 
 from bot.sources.dataverse.address import authority_of, environment_url
-from bot.sources.dataverse.catalog import CountedSegment
 from bot.sources.dataverse.client import TokenProvider
 from bot.sources.dataverse.refresh import RefreshClock
 from bot.sources.dataverse.source import DataverseSource
 
 __all__ = [
-    "CountedSegment",
     "DataverseSource",
     "RefreshClock",
     "TokenProvider",

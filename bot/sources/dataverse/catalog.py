@@ -3,27 +3,24 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import structlog
 
-from bot.sources.base import Segment, SegmentMissing
+from bot.sources.base import Segment, SegmentMissing, SourceError
 from bot.sources.dataverse import queries
 from bot.sources.dataverse.client import DataverseClient
 from bot.sources.dataverse.columns import MEMBERSHIP, METADATA, Row
 from bot.sources.dataverse.faults import DataverseError, QueryRefused
 from bot.sources.dataverse.memberships import Members, Roll
 from bot.sources.dataverse.names import nearest
+from bot.sources.dataverse.refresh import Refreshes
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class CountedSegment(Segment):
-    """A segment with the time at which `members` were counted; None where they never were."""
-
-    counted_at: datetime | None = None
+COUNTS_LAST = timedelta(hours=6)  # after which all members are counted again, if somebody looks at the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +31,107 @@ class Enrolment:
     notes: Sequence[str]
 
 
+@dataclass(slots=True)
+class Listed:
+    """What Customer Insights' metadata says of segments: by name, whether each is active; and which were deleted."""
+
+    active: dict[str, bool] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+
+    def clear(self) -> None:
+        self.active.clear()
+        self.deleted.clear()
+
+    def add(self, row: Row) -> None:
+        name = row["msdyn_name"]
+        if not name or row["msdyn_ishistoryentry"]:
+            return
+        if row["msdyn_isdeleted"]:
+            self.deleted.add(name)
+        else:
+            self.active[name] = row["statecode"] != 1
+
+    def is_deleted(self, name: str) -> bool:
+        return name in self.deleted and name not in self.active  # or there is a new one of that name
+
+
 class Catalog:
     """Segments and memberships of one environment.
 
     Names come from Customer Insights' metadata where that can be read, else from the memberships themselves. Counts
-    are kept from whatever counted last: a reading, `count`, or a recount of everything.
+    are kept, with their time, from whatever counted last: a reading, `count`, or a recount of everything.
     """
 
-    def __init__(self, client: DataverseClient, now: Callable[[], datetime]) -> None:
+    def __init__(self, client: DataverseClient, refreshes: Refreshes, now: Callable[[], datetime]) -> None:
         self._client = client
+        self._refreshes = refreshes
         self._now = now
         self._counts: dict[str, tuple[int, datetime]] = {}
-        self._scanned: set[str] | None = None  # names that turned up when all memberships were read last
+        self._scanned: set[str] | None = None  # names that turned up when all memberships were read last …
+        self._scanned_at: datetime | None = None  # … and when that was tried
         self._counting = asyncio.Lock()
+        self._in_background: asyncio.Task[None] | None = None
 
-    async def segments(self) -> Sequence[CountedSegment]:
-        """All segments, by name. Without metadata the first call reads all memberships; `recount` renews that."""
-        listed = await self._listed()
-        if not listed:
+    async def segments(self) -> Sequence[Segment]:
+        """All segments, by name. Where there is no metadata the first call has to read all memberships for them.
+
+        Members that were not counted for some hours are counted again in the background, for the next call.
+        """
+        listed = (await self._listed()).active
+        if not listed and self._scanned is None:
             async with self._counting:
                 if self._scanned is None:
                     await self._recount()
+        elif self._scanned_at is None or self._now() - self._scanned_at >= COUNTS_LAST:
+            self._recount_in_background()
         names = listed.keys() | (self._scanned or set())
-        return [CountedSegment(name, *self._counts.get(name, (None, None))) for name in sorted(names)]
+        return [Segment(name, *self._counts.get(name, (None, None))) for name in sorted(names)]
 
     async def recount(self) -> None:
-        """Read all memberships and count the members of every segment (of the first 256 that turn up)."""
+        """Read all memberships and count the members of every segment (of the first 256 that turn up).
+
+        Raises `RefreshRunning`, or another `SourceError`.
+        """
         async with self._counting:
             await self._recount()
 
+    async def close(self) -> None:
+        if self._in_background is not None:
+            self._in_background.cancel()
+            await asyncio.gather(self._in_background, return_exceptions=True)
+
+    def _recount_in_background(self) -> None:
+        if self._in_background is None or self._in_background.done():
+            self._in_background = asyncio.create_task(self._try_to_recount())
+
+    async def _try_to_recount(self) -> None:
+        """Recount; whatever keeps us from it is no reason to bother somebody who looks at a list."""
+        self._scanned_at = self._now()
+        try:
+            await self.recount()
+        except SourceError as error:
+            log.info("members not counted", why=error.code)
+        except Exception:
+            log.exception("members not counted")
+
     async def _recount(self) -> None:
+        began = self._refreshes.check()
         roll = Roll()
         await self._read(queries.MEMBERSHIPS_ALL, roll)
+        self._refreshes.check_since(began)
         members = await asyncio.to_thread(roll.members)
-        self._scanned = set(roll.seen)
+        self._scanned, self._scanned_at = set(roll.seen), self._now()
         self._keep(await asyncio.to_thread(members.counts))
 
     async def enrol(self, names: Sequence[str], most: int | None = None) -> Enrolment:
-        """The members of these segments. Raises `SegmentMissing`, `TooManyMembers` or another `SourceError`."""
+        """The members of these segments.
+
+        Raises `SegmentMissing`, `TooManyMembers`, `RefreshRunning` or another `SourceError`.
+        """
+        began = self._refreshes.check()
         listed = await self._listed()
         roll, members = await self._found(tuple(dict.fromkeys(names)), most)
+        self._refreshes.check_since(began)
         counts = await asyncio.to_thread(members.counts)
         for name, count in counts.items():
             if not count:
@@ -108,32 +166,34 @@ class Catalog:
             async for page in pages:
                 await asyncio.to_thread(roll.add, page.rows)
 
-    async def _listed(self) -> Mapping[str, bool]:
-        """Segments by the metadata, and whether each is active; empty where it says nothing.
+    async def _listed(self) -> Listed:
+        """Segments by the metadata; empty where it says nothing.
 
         It is a help and no more: whatever goes wrong with it must not stop a reading.
         """
-        active: dict[str, bool] = {}
+        listed = Listed()
         try:
-            async with aclosing(self._client.scan(queries.METADATA_ALL, METADATA, active.clear)) as pages:
+            async with aclosing(self._client.scan(queries.METADATA_ALL, METADATA, listed.clear)) as pages:
                 async for page in pages:
-                    rows = page.rows.to_pylist()
-                    active |= {row["msdyn_name"]: row["statecode"] != 1 for row in rows if _is_segment(row)}
+                    for row in page.rows.to_pylist():
+                        listed.add(row)
         except DataverseError as error:
             log.info("dataverse has no list of segments for us", why=error.code)
-            return {}
-        return active
+            return Listed()
+        return listed
 
-    def _check_empty(self, name: str, roll: Roll, listed: Mapping[str, bool]) -> None:
+    def _check_empty(self, name: str, roll: Roll, listed: Listed) -> None:
         """Raise `SegmentMissing` unless it may well be that nobody is in the segment.
 
         It is missing if memberships know it by a slightly other name, or if there is a list of segments without it.
         """
-        alike = [other for other in roll.near(name) if other not in listed]
-        if not alike and (name in listed or not listed):
+        there = listed.active
+        alike = [other for other in roll.near(name) if other not in there]
+        if not alike and (name in there or not there):
             return
-        near = alike[0] if alike else nearest(name, listed.keys() | roll.seen)
-        meant = f" Did you mean *{near}*?" if near else ""
+        near = alike[0] if alike else nearest(name, there.keys() | roll.seen)
+        meant = " It was deleted in Customer Insights." if listed.is_deleted(name) else ""
+        meant += f" Did you mean *{near}*?" if near else ""
         raise SegmentMissing(segment=name, source=self._client.source, near=meant)
 
     def _keep(self, counts: Mapping[str, int]) -> None:
@@ -141,26 +201,29 @@ class Catalog:
         self._counts.update((name, (members, now)) for name, members in counts.items())
 
 
-def _is_segment(row: Row) -> bool:
-    """Whether a row of the metadata is about a segment that there is now."""
-    return bool(row["msdyn_name"]) and not row["msdyn_isdeleted"] and not row["msdyn_ishistoryentry"]
-
-
-def _notes(counts: Mapping[str, int], roll: Roll, listed: Mapping[str, bool]) -> list[str]:
+def _notes(counts: Mapping[str, int], roll: Roll, listed: Listed) -> list[str]:
     """What people should know about how the members were found."""
     notes = []
+    there = listed.active
     for name, count in counts.items():
-        if not listed.get(name, True):
+        if count and listed.is_deleted(name):
+            notes.append(
+                f"*{name}* was deleted in Customer Insights, but memberships still name it: its members are those of "
+                "its last refresh. An admin of Customer Insights can tell; edit the export if it is not meant any more."
+            )
+        if not there.get(name, True):
             notes.append(f"*{name}* is inactive in Customer Insights: its members are those of its last refresh.")
-        if not count and not listed:
+        if not count and not there:
             notes.append(f"No membership names *{name}*: it may be empty, renamed or deleted. Its list can't be read.")
         notes += [
             f"Memberships also name *{other}*, which is another segment than *{name}*."
             for other in roll.near(name)
-            if other not in listed
+            if other not in there
         ]
     if not roll.rows:
         notes.append("Dataverse has no memberships at all: Customer Insights may not have synchronised them yet.")
+    if roll.again:
+        notes.append(f"Further memberships of customers who had one already, each counted once: {roll.again:,}.")
     if roll.unreadable:
         notes.append(f"Memberships that could not be read, left out: {roll.unreadable:,}.")
     if roll.nameless:

@@ -6,6 +6,7 @@ and the link of a next page has to go back as it came.
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -32,16 +33,18 @@ from bot.sources.dataverse.faults import (
     ForeignLink,
     Interrupted,
     LinkRefused,
+    NotDataverse,
     Throttled,
     TooSlow,
     Unavailable,
+    Unreachable,
     code_of,
     outcome_of,
     refusal,
 )
 from bot.sources.dataverse.pace import Pace, Pause
 from bot.sources.dataverse.pages import Page, read_object, read_page
-from bot.sources.dataverse.queries import PAGE_ROWS
+from bot.sources.dataverse.queries import PAGE_ROWS, WHO_AM_I
 
 SERVICE = "/api/data/v9.2/"
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -85,12 +88,16 @@ class TokenProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What came of one try: a status with a body, or (status 0) the name of what broke the connection."""
+    """What came of one try: a status with a body, or (status 0) the name of what broke the connection.
+
+    `unreachable`: why there was no connection at all.
+    """
 
     status: int = 0
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cause: str = ""
+    unreachable: str = ""
 
     @property
     def outcome(self) -> str:
@@ -144,9 +151,9 @@ class DataverseClient:
     async def close(self) -> None:
         await self._transport.aclose()
 
-    async def get(self, query: str) -> Row:
+    async def get(self, query: str, *, tries: int = TRIES) -> Row:
         """One answer that is not a page. Raises a `SourceError`."""
-        return await self._fetch(self.root + query, read_object)
+        return await self._fetch(self.root + query, read_object, tries=tries)
 
     async def first_page(self, query: str, columns: Sequence[Column], rows: int) -> pa.RecordBatch:
         """The first rows, at most so many."""
@@ -175,11 +182,13 @@ class DataverseClient:
 
     async def _pages(self, link: str, columns: Sequence[Column]) -> AsyncGenerator[Page, None]:
         ahead: asyncio.Task[Page] | None = asyncio.create_task(self._page(link, columns, self._page_rows))
+        followed = {hash(link)}
         try:
             while ahead is not None:
                 page = await ahead
                 ahead = None
                 if page.next is not None:
+                    self._check_link(page.next, followed)
                     ahead = asyncio.create_task(self._page(page.next, columns, self._page_rows, is_link=True))
                 yield page
         finally:
@@ -191,23 +200,27 @@ class DataverseClient:
         def read(body: bytes) -> Page | None:
             return read_page(body, columns)
 
-        page = await self._fetch(link, read, prefer=f"odata.maxpagesize={rows}", is_link=is_link)
-        if page.next is not None:
-            self._check_link(page.next, link)
-        return page
+        return await self._fetch(link, read, prefer=f"odata.maxpagesize={rows}", is_link=is_link)
 
-    def _check_link(self, following: str, current: str) -> None:
-        """A link gets our token: it has to lead to the same host, and somewhere new."""
+    def _check_link(self, following: str, followed: set[int]) -> None:
+        """A link gets our token: it has to lead to the same host, and to a page that did not come before."""
         origin = _origin(following)
         if origin != _origin(self.root):
             raise ForeignLink(host=origin[1] if origin else "none", source=self.source)
-        if following == current:
+        if hash(following) in followed:
             raise LinkRefused
+        followed.add(hash(following))
 
     # --- one request
 
     async def _fetch(
-        self, link: str, read: Callable[[bytes], T | None], *, prefer: str = "", is_link: bool = False
+        self,
+        link: str,
+        read: Callable[[bytes], T | None],
+        *,
+        prefer: str = "",
+        is_link: bool = False,
+        tries: int = TRIES,
     ) -> T:
         """Ask until there is an answer that can be read, or until it is clear that there won't be one."""
         call = _call(link)
@@ -231,7 +244,11 @@ class DataverseClient:
             if answer.status and answer.status not in TRANSIENT:
                 raise self._refusal(answer, call, is_link=is_link)
             failures += 1
-            await self._back_off(answer, call, failures, may_be_slow="$filter=" in link)
+            if "$filter=" in link:
+                self._check_speed(answer, call, failures)
+            if failures >= tries:
+                raise self._exhausted(answer, call, tries)
+            await self._back_off(answer, call, failures)
 
     async def _exchange(self, link: str, prefer: str, token: str) -> _Answer:
         request = httpx.Request("GET", link, headers=_headers(token, prefer), extensions={"timeout": _TIMEOUTS})
@@ -244,7 +261,7 @@ class DataverseClient:
                     finally:
                         await response.aclose()
             except (httpx.RequestError, OSError) as error:  # also TimeoutError
-                return _Answer(cause=type(error).__name__)
+                return _Answer(cause=type(error).__name__, unreachable=_why_unreachable(error))
         self._pace.note(response.headers)
         return _Answer(response.status_code, body, response.headers)
 
@@ -254,24 +271,33 @@ class DataverseClient:
         wait = max(LEAST_WAIT, BACK_OFF[-1] if asked is None else asked)
         limit = THROTTLE_CODES.get(code_of(answer.body), "too much is asked")
         if waited + wait > PATIENCE:
-            raise Throttled(limit=limit, minutes=round(waited / 60), call=call, source=self.source)
+            raise Throttled(limit=limit, minutes=round(PATIENCE / 60), call=call, source=self.source)
         log.info("dataverse asks us to wait", call=call, limit=limit, seconds=round(wait, 1))
         self._pace.hold(wait)
         return wait
 
-    async def _back_off(self, answer: _Answer, call: str, failures: int, *, may_be_slow: bool) -> None:
-        """Wait before the next try. Raises `Unavailable` after the last, `TooSlow` where a plainer query may help."""
-        out_of_time = code_of(answer.body) == SQL_TIMEOUT or (answer.cause in OUT_OF_TIME and failures == SLOW_TRIES)
-        if may_be_slow and out_of_time:
+    def _check_speed(self, answer: _Answer, call: str, failures: int) -> None:
+        """Raise `TooSlow` if a filtered query is not answered in time: a plainer one may be."""
+        if code_of(answer.body) == SQL_TIMEOUT or (answer.cause in OUT_OF_TIME and failures == SLOW_TRIES):
             raise TooSlow(call=call, outcome=answer.outcome, reference=answer.reference, source=self.source)
-        if failures == TRIES:
-            raise Unavailable(call=call, outcome=answer.outcome, tries=TRIES, source=self.source)
+
+    async def _back_off(self, answer: _Answer, call: str, failures: int) -> None:
+        """Wait before the next try."""
         asked = answer.asked_wait
         wait = (
             BACK_OFF[failures - 1] * self._random.uniform(0.5, 1.5) if asked is None else min(asked, LONGEST_BACK_OFF)
         )
         log.info("dataverse request repeated", call=call, outcome=answer.outcome, seconds=round(wait, 1))
         await self._pause(wait)
+
+    def _exhausted(self, answer: _Answer, call: str, tries: int) -> SourceError:
+        """The error after the last try."""
+        log.info("dataverse given up", call=call, outcome=answer.outcome, reference=answer.reference)
+        if answer.unreachable:
+            return Unreachable(reason=answer.unreachable, source=self.source)
+        if answer.status == HTTPStatus.OK and call == WHO_AM_I:
+            return NotDataverse(outcome=answer.outcome, source=self.source)
+        return Unavailable(call=call, outcome=answer.outcome, tries=tries, source=self.source)
 
     def _refusal(self, answer: _Answer, call: str, *, is_link: bool) -> SourceError:
         log.info("dataverse refused", call=call, outcome=answer.outcome, reference=answer.reference)
@@ -309,6 +335,26 @@ def _origin(link: str) -> tuple[str, str, int] | None:
     except httpx.InvalidURL:
         return None
     return url.scheme, url.host, url.port or 443
+
+
+def _why_unreachable(error: BaseException) -> str:
+    """Why there was no connection at all, in words that name nothing but the kind of cause; empty if there was one."""
+    if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return ""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    words = {
+        ssl.SSLCertVerificationError: "its certificate is not to be trusted",
+        ssl.SSLError: "it does not speak TLS as it should",
+        socket.gaierror: "no host of this name is known",
+        ConnectionRefusedError: "it refuses connections",
+        httpx.ConnectTimeout: "it does not answer",
+    }
+    found = (word for kind, word in words.items() if any(isinstance(each, kind) for each in causes))
+    return next(found, "no connection comes about")
 
 
 def _call(link: str) -> str:

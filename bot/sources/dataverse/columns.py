@@ -1,5 +1,6 @@
 """Columns of Dataverse's tables: their types, which of the profile's are fields, and values that do not fit."""
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from bot.sources.dataverse.queries import CUSTOMER, MEMBER_OF, PROFILE_TABLE
 
 PREFIX = "msdynci_"  # of whatever unification made; Dataverse's own columns (createdon, ownerid …) have none
 PRIMARY_KEY = f"{PROFILE_TABLE}id"
+
+_ALTERNATE_KEY = re.compile(r"[^_]+(_[^_]+)*_[^_]+_[^_]*(id|key|guid)")
+"""Keys of the rows that a profile was made of are named source_table_key; nothing else tells them from attributes."""
 
 SEMANTIC_TYPES = {
     "email": "Identity.Service.Email",
@@ -51,7 +55,9 @@ class Column:
 
     @property
     def field(self) -> Field:
-        return Field(self.name, self.kind.word, SEMANTIC_TYPES.get(self.name.removeprefix(PREFIX)))
+        attribute = self.name.removeprefix(PREFIX)
+        semantic = SEMANTIC_TYPES.get(attribute)
+        return Field(self.name, self.kind.word, semantic, technical=_ALTERNATE_KEY.fullmatch(attribute) is not None)
 
 
 def columns(attributes: Iterable[Row]) -> list[Column]:

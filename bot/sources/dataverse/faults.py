@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from bot.sources.base import FieldMissing, SourceBusy, SourceError
-from bot.sources.dataverse.queries import PROFILES
+from bot.sources.dataverse.queries import PROFILE_TABLE, PROFILES, WHO_AM_I
 from storage.errors import mark
 
 PRIVILEGE_DENIED = "0x80040220"
@@ -41,6 +41,28 @@ class AddressRefused(DataverseError):
     remedy = mark(
         "Use the environment's address as the Power Platform admin centre shows it, such as "
         "https://contoso.crm4.dynamics.com. Only a setting of whoever runs Segment Ferry can allow other hosts."
+    )
+
+
+class Unreachable(DataverseError):
+    """No connection came about at all: most often the address is wrong."""
+
+    code = "dataverse-unreachable"
+    what = mark("Nothing can be reached at {source} ({reason}).")
+    remedy = mark(
+        "Check the environment's address, the network and any proxy on the way: whoever runs Segment Ferry can correct "
+        "them, and a Power Platform admin knows the address."
+    )
+
+
+class NotDataverse(DataverseError):
+    """Something answers, but not as Dataverse would."""
+
+    code = "dataverse-not-there"
+    what = mark("What answers at {source} is not Dataverse ({outcome}).")
+    remedy = mark(
+        "Whoever runs Segment Ferry can correct the environment's address: it is the one that the Power Platform admin "
+        "centre shows, not that of an app or a portal."
     )
 
 
@@ -112,7 +134,7 @@ class Interrupted(DataverseError):
 
 class Throttled(DataverseError):
     code = "dataverse-throttled"
-    what = mark("Dataverse keeps telling this account to wait: {limit}, for {minutes} minutes by now.")
+    what = mark("Dataverse tells this account to wait for more than {minutes} minutes in all ({limit}).")
     remedy = mark(
         "Run again later. If other programs use the same account, an account of its own for Segment Ferry has limits "
         "of its own."
@@ -166,6 +188,8 @@ def refusal(status: int, body: bytes, *, call: str, source: str, reference: str,
     facts: Mapping[str, str] = {"call": call, "source": source, "reference": reference}
     outcome = outcome_of(status, body)
     match status:
+        case _ if call == WHO_AM_I and (300 <= status < 400 or status in (404, 405, 410)):
+            return NotDataverse(outcome=outcome, **facts)
         case 401:
             return TokenRefused(**facts)
         case 403 if _error(body) == NOT_A_MEMBER:
@@ -173,7 +197,8 @@ def refusal(status: int, body: bytes, *, call: str, source: str, reference: str,
         case 403:
             return RoleMissing(privilege=_found(_PRIVILEGE, body) or outcome, **facts)
         case 404:
-            return DataSharingOff(**facts)
+            table = PROFILES if PROFILE_TABLE in call else call  # asked for its columns
+            return DataSharingOff(**{**facts, "call": table})
         case 400 if call == PROFILES and (column := _found(_COLUMN, body)):
             return FieldMissing(field=column, used_for="it")
         case 400 | 410 if is_link:

@@ -16,7 +16,9 @@ from bot.sources.dataverse.names import folded, read_names
 WORD_BITS = 64
 WORD = (1 << WORD_BITS) - 1
 COUNTED_NAMES = 256  # when all segments are counted: members of further ones are not
-KNOWN_TEXTS = 50_000  # texts whose meaning is kept at hand
+KNOWN_TEXTS = 50_000  # texts whose meaning is kept at hand …
+KNOWN_CHARACTERS = 8_000_000  # … as long as they are no longer than this together: one alone may have a million
+REMEMBERED_NAMES = 10_000  # names that turned up; Customer Insights allows 1,000 segments
 
 SEGMENT_LIST = pa.list_(pa.int32())
 
@@ -73,9 +75,11 @@ class Roll:
         self.rows = 0
         self.unreadable = 0  # rows of whose text nothing could be made
         self.nameless = 0  # rows without a customer's id
-        self.seen: set[str] = set()  # every name that turned up
+        self.again = 0  # further rows of a customer, found out by `members`
+        self.seen: set[str] = set()  # every name that turned up, or very many of them
         self._bits = {name: bit for bit, name in enumerate(self.names or ())}
         self._texts: dict[str | None, int | None] = {}
+        self._characters = 0  # of all these texts
         self._odd: dict[bytes, str] = {}
         self._keys: list[Keys] = []
         self._masks: list[list[pa.Array]] = []  # for each of `_keys` its words
@@ -103,7 +107,9 @@ class Roll:
 
     def members(self) -> Members:
         """Everybody who turned up so far, once each. Raises `TooManyMembers`."""
+        total = self._total
         keys, words = self._sorted_out()
+        self.again += total - len(keys)
         self._keys, self._masks, self._loose = [keys], [words], 0
         if self.most is not None and len(keys) > self.most:
             raise TooManyMembers(most=f"{self.most:,}")
@@ -136,8 +142,10 @@ class Roll:
     def _mask_of(self, text: str | None) -> int | None:
         """The segments that a membership names, as bits; None if it can't be read."""
         if text not in self._texts:
-            if len(self._texts) >= KNOWN_TEXTS:
+            self._characters += len(text or "")
+            if len(self._texts) >= KNOWN_TEXTS or self._characters > KNOWN_CHARACTERS:
                 self._texts.clear()
+                self._characters = len(text or "")
             self._texts[text] = self._learn(text)
         return self._texts[text]
 
@@ -145,7 +153,8 @@ class Roll:
         names = read_names(text)
         if names is None:
             return None
-        self.seen.update(names)
+        if len(self.seen) < REMEMBERED_NAMES:
+            self.seen.update(names)
         if self.names is None:
             for name in names:
                 if name not in self._bits and len(self._bits) < COUNTED_NAMES:

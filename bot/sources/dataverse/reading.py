@@ -6,7 +6,7 @@ matters would have to be kept somewhere, and how they are read best depends on h
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,11 +22,11 @@ from bot.sources.dataverse import queries
 from bot.sources.dataverse.catalog import Catalog
 from bot.sources.dataverse.client import DataverseClient
 from bot.sources.dataverse.columns import ATTRIBUTE, PROFILE_ID, Column, columns
-from bot.sources.dataverse.faults import DataverseError, QueryRefused, RefreshBegan, RefreshRunning
+from bot.sources.dataverse.faults import DataverseError, QueryRefused
 from bot.sources.dataverse.memberships import SEGMENT_LIST, Members
 from bot.sources.dataverse.pace import PARALLEL
 from bot.sources.dataverse.pages import Page
-from bot.sources.dataverse.refresh import RefreshClock
+from bot.sources.dataverse.refresh import Refreshes
 
 FEW = 0.05  # members as a part of all profiles: up to this, profiles are asked for by id
 FEW_OF_UNKNOWN = 10_000  # members up to which they are asked for by id where nobody knows how many profiles there are
@@ -56,20 +56,8 @@ class Environment:
 
     client: DataverseClient
     catalog: Catalog
-    refresh: RefreshClock
-    now: Callable[[], datetime]
+    refreshes: Refreshes
     most_members: int | None
-
-    def check_refresh(self) -> None:
-        """Raise `RefreshRunning` while Customer Insights is known to be refreshing."""
-        now = self.now()
-        if until := self.refresh.refreshing(now, now):
-            raise RefreshRunning(until=_shown(until), source=self.client.source)
-
-    def check_refresh_since(self, since: datetime) -> None:
-        """Raise `RefreshBegan` if a refresh is known to have run since then."""
-        if until := self.refresh.refreshing(since, self.now()):
-            raise RefreshBegan(until=_shown(until), source=self.client.source)
 
 
 class ProfileReading:
@@ -86,8 +74,7 @@ class ProfileReading:
 
     async def __aenter__(self) -> Self:
         environment = self._environment
-        environment.check_refresh()
-        self._began = environment.now()
+        self._began = environment.refreshes.check()
         there = chosen(await all_columns(environment.client), self._fields)
         enrolment = await environment.catalog.enrol(self._segments, environment.most_members)
         self.summary.members = await asyncio.to_thread(enrolment.members.counts)
@@ -111,18 +98,23 @@ class ProfileReading:
         return await anext(self._batches)
 
     async def _read(self, sieve: "Sieve") -> AsyncGenerator[pa.RecordBatch, None]:
-        """The members' profiles in batches; at the end, what the summary says about them."""
+        """The members' profiles in batches; at the end, what the summary says about them.
+
+        A refresh that begins meanwhile ends it: what comes after that may not fit what came before.
+        """
+        assert self._began is not None
+        check_since = self._environment.refreshes.check_since
         gathered: list[pa.RecordBatch] = []
         if len(sieve.members):
             async with aclosing(self._pages(sieve)) as pages:
                 async for page in pages:
+                    check_since(self._began)
                     if len(batch := await asyncio.to_thread(sieve.sift, page)):
                         gathered.append(batch)
                     if sum(map(len, gathered)) >= FEWEST_ROWS:
                         yield pa.concat_batches(gathered)
                         gathered.clear()
-        assert self._began is not None
-        self._environment.check_refresh_since(self._began)
+        check_since(self._began)
         self.summary.without_profile = sieve.without_profile
         self.summary.notes += sieve.notes()
         if gathered:
@@ -236,7 +228,3 @@ async def _total_profiles(client: DataverseClient) -> int | None:
 
 def _nothing() -> None:
     """A scan of profiles may begin again: the sieve knows what it had."""
-
-
-def _shown(moment: datetime) -> str:
-    return f"{moment:%H:%M}"

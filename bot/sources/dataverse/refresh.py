@@ -3,8 +3,12 @@
 Nobody can ask Customer Insights whether it is refreshing. So whoever knows says it.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from bot.sources.dataverse.faults import RefreshBegan, RefreshRunning
 
 
 class RefreshClock(Protocol):
@@ -20,3 +24,28 @@ class NoRefreshes:
 
     def refreshing(self, since: datetime, until: datetime) -> datetime | None:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshes:
+    """The refreshes of one environment (`source`, as errors name it), looked up before and during each reading."""
+
+    clock: RefreshClock
+    now: Callable[[], datetime]
+    source: str
+
+    def check(self) -> datetime:
+        """The time, at which no refresh is known to run. Raises `RefreshRunning`."""
+        now = self.now()
+        if until := self.clock.refreshing(now, now):
+            raise RefreshRunning(until=_shown(until), source=self.source)
+        return now
+
+    def check_since(self, since: datetime) -> None:
+        """Raise `RefreshBegan` if a refresh is known to have run since then."""
+        if until := self.clock.refreshing(since, self.now()):
+            raise RefreshBegan(until=_shown(until), source=self.source)
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%H:%M}"

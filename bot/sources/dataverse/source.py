@@ -8,18 +8,21 @@ from pathlib import Path
 from random import Random
 
 import httpx
+import pyarrow as pa
 
-from bot.sources.base import Field
+from bot.sources.base import Field, Segment
 from bot.sources.dataverse import queries
-from bot.sources.dataverse.catalog import Catalog, CountedSegment
+from bot.sources.dataverse.catalog import Catalog
 from bot.sources.dataverse.client import DataverseClient, TokenProvider, default_transport
-from bot.sources.dataverse.columns import PROFILE_ID
+from bot.sources.dataverse.columns import PROFILE_ID, Column
 from bot.sources.dataverse.pace import Pause
 from bot.sources.dataverse.reading import Environment, ProfileReading, all_columns, chosen
-from bot.sources.dataverse.refresh import NoRefreshes, RefreshClock
+from bot.sources.dataverse.refresh import NoRefreshes, RefreshClock, Refreshes
 
 MOST_MEMBERS = 1_000_000  # of one export (Customer Insights docs, "Export segments to Omnisend")
 SAMPLE_ROWS = 1_000  # where samples are looked for
+SAMPLE_COLUMNS = 100  # asked for at once: the names of all columns of a wide table may not fit in an address
+CHECK_TRIES = 2  # somebody is waiting for the answer
 
 
 def _now() -> datetime:
@@ -58,8 +61,9 @@ class DataverseSource:
             random=random,
             page_rows=page_rows,
         )
-        self._catalog = Catalog(self._client, now)
-        self._environment = Environment(self._client, self._catalog, refresh or NoRefreshes(), now, most_members)
+        refreshes = Refreshes(refresh or NoRefreshes(), now, self._client.source)
+        self._catalog = Catalog(self._client, refreshes, now)
+        self._environment = Environment(self._client, self._catalog, refreshes, most_members)
 
     @property
     def kind(self) -> str:
@@ -71,21 +75,22 @@ class DataverseSource:
 
     async def check(self) -> None:
         """Raise unless the account is known there and may read both tables."""
-        await self._client.get(queries.WHO_AM_I)
-        await self._client.get(queries.one_row(queries.PROFILES, queries.CUSTOMER))
-        await self._client.get(queries.one_row(queries.MEMBERSHIPS, queries.CUSTOMER))
+        for query in (
+            queries.WHO_AM_I,
+            queries.one_row(queries.PROFILES, queries.CUSTOMER),
+            queries.one_row(queries.MEMBERSHIPS, queries.CUSTOMER),
+        ):
+            await self._client.get(query, tries=CHECK_TRIES)
 
-    async def segments(self) -> Sequence[CountedSegment]:
-        """The segments on offer, with what was counted last and when."""
+    async def segments(self) -> Sequence[Segment]:
+        """The segments on offer, with what was counted last and when. Old counts are renewed in the background."""
         return await self._catalog.segments()
 
     async def recount(self) -> None:
         """Count the members of every segment: a scan of all memberships (some hundred requests for a million)."""
-        self._environment.check_refresh()
         await self._catalog.recount()
 
     async def count(self, segment: str) -> int:
-        self._environment.check_refresh()
         return len((await self._catalog.enrol([segment])).members)
 
     async def fields(self) -> Sequence[Field]:
@@ -94,18 +99,28 @@ class DataverseSource:
     async def sample(self, fields: Sequence[str]) -> Mapping[str, str | None]:
         """One value of each field from the first page of profiles."""
         columns = chosen(await all_columns(self._client), fields)
-        query = queries.profiles([column.name for column in columns])
-        rows = (await self._client.first_page(query, [PROFILE_ID, *columns], SAMPLE_ROWS)).to_pylist()
-        return {
-            column.name: next((text for row in rows if (text := _as_text(row[column.name]))), None)
-            for column in columns
-        }
+        found: dict[str, str | None] = {}
+        for start in range(0, len(columns), SAMPLE_COLUMNS):
+            some = columns[start : start + SAMPLE_COLUMNS]
+            query = queries.profiles([column.name for column in some])
+            page = await self._client.first_page(query, [PROFILE_ID, *some], SAMPLE_ROWS)
+            found |= await asyncio.to_thread(_first_values, page, some)
+        return found
 
     def profiles(self, segments: Sequence[str], fields: Sequence[str]) -> ProfileReading:
         return ProfileReading(self._environment, segments, fields)
 
     async def close(self) -> None:
+        await self._catalog.close()
         await self._client.close()
+
+
+def _first_values(rows: pa.RecordBatch, columns: Sequence[Column]) -> dict[str, str | None]:
+    """The first value of each column that is not empty."""
+    return {
+        column.name: next((text for value in rows[column.name] if (text := _as_text(value.as_py()))), None)
+        for column in columns
+    }
 
 
 def _as_text(value: object) -> str:
