@@ -11,6 +11,7 @@ import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.duck import SpillFolders
+from bot.pipeline.counts import Recounts
 from bot.pipeline.engine import Engine
 from bot.pipeline.insights import Insights
 from bot.pipeline.queue import Dispatcher
@@ -108,6 +109,9 @@ async def running(settings: Settings, pace: Pace | None = None) -> AsyncIterator
         stack.push_async_callback(app.dispatcher.stop)
         await app.scheduler.start()
         stack.push_async_callback(app.scheduler.stop)
+        recounts = Recounts(app.database, app.engine.client_for, after=settings.recount_seconds)
+        await recounts.start()
+        stack.push_async_callback(recounts.stop)
         face = Face(app.services, client, http, pace)
         face.start()
         stack.push_async_callback(face.stop)

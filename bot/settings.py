@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     sweep_seconds: tuple[float, float] = (5, 60)
     """Shortest and longest pause between two looks at the list of open batches."""
 
+    recount_seconds: tuple[float, ...] = (30, 120, 300, 900, 3_600)
+    """Seconds after a run's end at which Omnisend's own counts are asked for again while they lag behind."""
+
     open_batches: int = Field(default=2_000, gt=0)
     """The most batches of a run that may be under way at Omnisend at once."""
 

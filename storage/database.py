@@ -73,6 +73,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncSession]:
         with self._explained():
             async with self._read() as session:
+                await unbroken(session.connection())  # one broken off while it opens would never be closed
                 yield session
 
     @asynccontextmanager
@@ -80,6 +81,7 @@ class Database:
         """A write transaction: committed at the end of the block, rolled back if it raises or is cancelled."""
         with self._explained():
             async with self._write() as session:
+                await unbroken(session.connection())  # one broken off while it opens would never be closed
                 yield session
                 await unbroken(session.commit())
 

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot import duck
+from bot.omnisend.client import OmnisendClient
 from bot.omnisend.errors import OmnisendError
 from bot.omnisend.models import Brand
 from bot.pipeline.brand import Brands
@@ -112,6 +113,10 @@ class Engine:
             brand = await client.brand()
             await client.check_write()
             return brand
+
+    def client_for(self, connection: Connection) -> OmnisendClient:
+        """A client for looking at a connection's brand, under the brand's limiter."""
+        return self._brands.client(self._key(connection), connection.brand_id, connection.share)
 
     # --- runs
 
@@ -296,7 +301,7 @@ class Engine:
         job = await self._job_of(export, Trigger.MANUAL)
         async with (
             self._reconciliation(job, _Progress()) as reconciliation,
-            self._brands.client(self._key(job.connection), job.connection.brand_id, job.connection.share) as client,
+            self.client_for(job.connection) as client,
         ):
             summary = await reconciliation.read()
             difference = await reconciliation.compare(summary, client)
@@ -429,7 +434,7 @@ def _record_difference(recorder: Recorder, job: Job, difference: Difference) -> 
         rejected=sum(comparison.rejected.values()) + comparison.refused,
         in_doubt=comparison.held,
         total=comparison.to_send,
-        notes=_notes(job, difference),
+        notes=[*_notes(job, difference), *_rejects_note(difference, 0)],
         segments=_segments(job, difference, difference.at_omnisend),
     )
 
@@ -447,7 +452,7 @@ def _record_outcome(
         sent=tally.tried,
         batches=outcome.batches,
         requests=requests,
-        notes=[*_notes(job, difference), *report.notes],
+        notes=[*_notes(job, difference), *_rejects_note(difference, tally.rejected), *report.notes],
         segments=_segments(job, difference, report),
     )
 
@@ -473,6 +478,14 @@ def _segments(job: Job, difference: Difference, report: SegmentReport) -> list[d
         }
         for segment in job.selected
     ]
+
+
+def _rejects_note(difference: Difference, by_omnisend: int) -> list[dict[str, Any]]:
+    """Why how many were rejected; `omnisend` are those that Omnisend refused, in this run or before."""
+    reasons = dict(difference.comparison.rejected)
+    if refused := by_omnisend + difference.comparison.refused:
+        reasons["omnisend"] = refused
+    return [{"kind": "rejected", "reasons": reasons}] if reasons else []
 
 
 def _notes(job: Job, difference: Difference) -> list[dict[str, Any]]:

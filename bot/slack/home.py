@@ -20,6 +20,7 @@ from bot.slack.views import home as views
 from bot.slack.views import kit
 from bot.slack.views.home import Attention, Home
 from bot.slack.views.kit import Json, safe
+from bot.slack.views.report import apart, resync_button
 from bot.slack.views.words import finding_words, mention, schedule_words
 from bot.slack.visit import Visit
 from storage.errors import FerryError
@@ -164,6 +165,12 @@ class Homes:
             text = t.gettext("*{name}* failed. {why}").format(name=name, why=why)
             run = kit.button(t.gettext("Run again"), Action.RUN, export.id)
             return Attention(text, run if view.may_run else None)
+        elif view.last_run is not None and (segments := apart(view.last_run)):
+            names = t.list([f"*{safe(segment['name'])}*" for segment in segments[:5]])
+            text = t.gettext("*{name}*: Omnisend's own count of {segments} stays apart from ours.").format(
+                name=name, segments=names
+            )
+            return Attention(text, resync_button(t, export.id) if view.may_run else None)
         else:
             return None
         return Attention(text, button if view.may_edit else None)

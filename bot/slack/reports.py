@@ -12,7 +12,7 @@ from bot.services.context import Services
 from bot.services.errors import ServiceError
 from bot.services.requests import ConnectionRequest
 from bot.slack.directory import Directory
-from bot.slack.errors import SlackError
+from bot.slack.errors import MessageGone, RecipientGone, SlackError
 from bot.slack.gateway import Gateway, Posted
 from bot.slack.live import LiveMessages
 from bot.slack.mailbox import Letter, Mailbox
@@ -22,6 +22,7 @@ from bot.slack.views.kit import Json
 from storage.errors import FerryError
 from storage.models import OutboxMessage, Run, RunStatus
 
+_IN_THE_CHANNEL_ONLY = ("run.started", "run.details", "run.counted")
 _FAILED = (RunStatus.FAILED, RunStatus.STOPPED)
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Reports:
             "run.started": self._started,
             "run.finished": self._finished,
             "run.details": self._details,
+            "run.counted": self._counted,
             "run.asking": self._asking,
             "run.rejects": self._rejects,
             "run.failed": self._failed,
@@ -75,7 +77,7 @@ class Reports:
         t = await self._texts(message)
         await self._close_question(message, run, t)
         await self._live.settle(run)
-        view = report.finished(t, run)
+        view = report.finished(t, run, next_due=await self._next_due(message.team_id, run))
         posted = await self._gateway.post(message.channel, await self._redirected(message, view))
         follow = await self._recovery(run)
         if report.details(t, run):
@@ -89,6 +91,19 @@ class Reports:
         if details is None:
             return Delivery()
         return Delivery(await self._gateway.post(message.channel, details, thread_ts=message.facts.get("thread_ts")))
+
+    async def _counted(self, message: OutboxMessage) -> Delivery:
+        """Omnisend's own count has followed, or stays apart: the report says so where it stands."""
+        run = await self._run(message)
+        if run is None:
+            return Delivery()
+        for copy, posted in await self._mailbox.posted(message.team_id, f"run-{run.id}-finished-"):
+            view = await self._redirected(copy, report.finished(await self._texts(copy), run))
+            try:
+                await self._gateway.edit(posted, view, urgent=False)
+            except (MessageGone, RecipientGone) as error:  # deleted, or too old to be edited here
+                log.info("a report could not be brought up to date", run=run.id, error=error.error)
+        return Delivery()
 
     async def _asking(self, message: OutboxMessage) -> Delivery:
         run = await self._run(message)
@@ -141,9 +156,8 @@ class Reports:
         before = await self._mailbox.run_before(run) if run else None
         if run is None or (before and before.status in _FAILED and before.error_code == run.error_code):
             return Delivery()
-        sent = bool(run.added or run.changed or run.removed or run.in_doubt)
         next_due = await self._next_due(message.team_id, run)
-        view = report.failed(await self._texts(message), run, sent=sent, next_due=next_due)
+        view = report.failed(await self._texts(message), run, next_due=next_due)
         return Delivery(await self._gateway.post(message.channel, view))
 
     async def _recovery(self, run: Run) -> list[Letter]:
@@ -163,7 +177,7 @@ class Reports:
         return Delivery(await self._gateway.post(message.channel, tidings.recovered(await self._texts(message), run)))
 
     async def _next_due(self, team_id: str, run: Run) -> datetime | None:
-        if run.export_id is None:
+        if run.export_id is None or run.status is RunStatus.DONE:
             return None
         try:
             return (await self._services.exports.get(Actor.command_line(team_id), run.export_id)).next_due
@@ -196,7 +210,11 @@ class Reports:
 
     async def redirect(self, message: OutboxMessage, error: str) -> tuple[Letter, ...]:
         """What a channel no longer takes goes to the export's owner, with a word about the channel."""
-        if message.channel.startswith(("U", "W", "D")) or message.event in ("run.started", "run.details"):
+        if message.channel.startswith(("U", "W", "D")) or message.event in (
+            "run.started",
+            "run.details",
+            "run.counted",
+        ):
             return ()
         run = await self._run(message)
         owner = await self._mailbox.owner_of(run.export_id if run else message.facts.get("export_id"))

@@ -268,9 +268,17 @@ def a_run(s: Size, **values: Any) -> Run:
     kinds = [
         "resumed", "duplicates", "cut", "unresolved_countries", "without_profile", "held", "refused", "source",
         "left_behind", "segment_by_hand", "segment_later", "segment_renamed", "segments_scope", "segments_unknown",
-        "question_expired", "question_superseded", "something newer",
+        "question_expired", "question_superseded", "rejected", "something newer",
     ]  # fmt: skip
-    note = {"count": s.number, "text": s.wild, "attributes": [s.wild] * s.many, "segment": s.wild, "name": s.wild}
+    reasons = dict.fromkeys(["missing_email", "invalid_email", "email_too_long", "suppressed", "omnisend"], s.number)
+    note = {
+        "reasons": reasons,
+        "count": s.number,
+        "text": s.wild,
+        "attributes": [s.wild] * s.many,
+        "segment": s.wild,
+        "name": s.wild,
+    }
     findings = [
         "empty",
         "fall",
@@ -330,8 +338,12 @@ def _runs(t: Translator, s: Size) -> Made:
     assert details is not None
     yield "message", report.details, details
     failed = a_run(s, status=RunStatus.FAILED)
-    for sent in (True, False):
-        yield "message", report.failed, report.failed(t, failed, sent=sent, next_due=NOON if sent else None)
+    for due in (NOON, None):
+        yield "message", report.failed, report.failed(t, failed, next_due=due)
+    for final in (True, False):
+        counted = a_run(s, status=RunStatus.DONE, kept=0, in_doubt=0)
+        counted.segments = [{**segment, "final": final, "contacts_count": s.number + 5} for segment in counted.segments]
+        yield "message", report.finished, report.finished(t, counted)
     lines = [_line(s, n) for n in range(s.many)]
     active = [a_run(s, id=n, status=RunStatus.RUNNING, stage=Stage.SENDING) for n in range(s.many)]
     for shown in (lines, []):

@@ -7,29 +7,62 @@ from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
 from bot.slack.views.runs import run_words
-from bot.slack.views.words import mention, moment, note_words, status_words
+from bot.slack.views.words import (
+    mender_words,
+    mention,
+    moment,
+    note_words,
+    reject_reasons,
+    rejects_words,
+    status_words,
+)
 from storage.models import Run, RunStatus
 
 SHOWN_SEGMENTS = 10
+OMNISEND_APP = "https://app.omnisend.com"
 
 _REPEATABLE = (RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED)
 
 
-def finished(t: Translator, run: Run) -> Json:
-    """The report of a run that is over, whatever its end: to its channel."""
-    _ = t.gettext
-    title = _headline(t, run)
-    blocks = [kit.section(title)]
-    if run.error_text and run.status is not RunStatus.DONE:
-        blocks.append(kit.section(safe(run.error_text)))
-    if run.status is RunStatus.DONE or run.added or run.changed or run.removed or run.rejected or run.in_doubt:
+def finished(t: Translator, run: Run, *, next_due: datetime | None = None) -> Json:
+    """The report of a run that is over, whatever its end: to its channel. `next_due`: when a schedule tries again."""
+    blocks = [kit.section(_headline(t, run))]
+    if run.status not in (RunStatus.DONE, RunStatus.SKIPPED):
+        blocks += kit.sections(safe(run.error_text or ""))
+        blocks.append(kit.section(aftermath(t, run, next_due)))
+    if run.status is RunStatus.DONE or has_sent(run) or run.rejected:
         blocks.append(kit.fields(*_counts(t, run)))
-    blocks += kit.sections("\n".join(_segment(t, segment) for segment in run.segments[:SHOWN_SEGMENTS]))
+    blocks += kit.sections("\n".join(_segment(t, run, segment) for segment in run.segments[:SHOWN_SEGMENTS]))
     blocks += kit.sections("\n".join(advice(t, run)))
     blocks.append(kit.context(_ending(t, run)))
     if run.export_id is not None:
         blocks.append(kit.actions(*_report_buttons(t, run)))
     return kit.message(_plain_report(t, run), blocks)
+
+
+def has_sent(run: Run) -> bool:
+    """Whether anything of a run reached Omnisend, or may have."""
+    return bool(run.added or run.changed or run.removed or run.in_doubt)
+
+
+def aftermath(t: Translator, run: Run, next_due: datetime | None) -> str:
+    """Of a run that did not end well: what was sent, what happens next, and who can mend it."""
+    _ = t.gettext
+    if has_sent(run):
+        said = [
+            _("Sent before that: {added} added, {changed} changed, {removed} removed. It is remembered.").format(
+                added=t.number(run.added), changed=t.number(run.changed), removed=t.number(run.removed)
+            )
+        ]
+    else:
+        said = [_("Nothing was sent.")]
+    if next_due is not None:
+        said.append(_("The next scheduled run tries again {time}.").format(time=moment(t, next_due, "UTC")))
+    elif run.status is not RunStatus.CANCELLED:
+        said.append(_("No schedule tries it again: *Run again* does, once it is mended."))
+    if run.status is not RunStatus.CANCELLED:
+        said.append(mender_words(t, run.error_code or ""))
+    return " ".join(said)
 
 
 def _headline(t: Translator, run: Run) -> str:
@@ -74,21 +107,44 @@ def _counts(t: Translator, run: Run) -> list[str]:
     return [f"*{label}*\n{t.number(count)}" for label, count in counts]
 
 
-def _segment(t: Translator, segment: Json) -> str:
-    """A segment here and at Omnisend, with Omnisend's own count."""
+def _segment(t: Translator, run: Run, segment: Json) -> str:
+    """A segment here and at Omnisend, with Omnisend's own count. Nothing documents the address of its page there."""
     _ = t.gettext
-    contacts, counted = segment.get("contacts"), segment.get("contacts_count")
+    contacts = segment.get("contacts")
     name = safe(segment.get("omnisend_name") or segment["name"])
     here = t.number(segment["members"] if contacts is None else contacts)
-    if counted is None:
-        there = _("not yet counted")
-    elif contacts is not None and counted != contacts:
-        there = _("{count} so far, it may still be counting").format(count=t.number(counted))
-    else:
-        there = t.number(counted)
-    return _("Segment *{name}*: {here} contacts here; Omnisend's own count: {there}").format(
-        name=name, here=here, there=there
+    return _("Segment <{omnisend}|{name}>: {here} contacts here; Omnisend's own count: {there}").format(
+        omnisend=OMNISEND_APP, name=name, here=here, there=_count_there(t, run, segment)
     )
+
+
+def _count_there(t: Translator, run: Run, segment: Json) -> str:
+    _ = t.gettext
+    counted, final = segment.get("contacts_count"), segment.get("final", False)
+    if counted is None:
+        return _("not known") if final else _("not yet counted")
+    number = t.number(counted)
+    if run.status is not RunStatus.DONE or _explained(run, segment):
+        return number
+    if final:
+        return _("*{count}*, and it stays apart").format(count=number)
+    return _("not yet counted ({count} so far)").format(count=number)
+
+
+def _explained(run: Run, segment: Json) -> bool:
+    """Whether the counts are equal, but for leavers that are kept and contacts that Omnisend has not taken."""
+    contacts, counted = segment.get("contacts"), segment.get("contacts_count")
+    if contacts is None or counted is None:
+        return True
+    missing = reject_reasons(run).get("omnisend", 0) + run.in_doubt
+    return bool(contacts - missing <= counted <= contacts + run.kept + run.in_doubt)
+
+
+def apart(run: Run) -> list[Json]:
+    """The segments of a run whose count at Omnisend stays apart from ours, though it had time to follow."""
+    if run.status is not RunStatus.DONE:
+        return []
+    return [segment for segment in run.segments if segment.get("final") and not _explained(run, segment)]
 
 
 def advice(t: Translator, run: Run) -> list[str]:
@@ -103,15 +159,34 @@ def advice(t: Translator, run: Run) -> list[str]:
             )
         )
     if run.rejected:
-        who = mention(run.started_by) if run.started_by not in ("", "cli") else _("the export's owner")
-        texts.append(
-            _(
-                "The list of rejected rows goes to {who} in private. Mend them in the source; the next run sends them."
-            ).format(who=who)
-        )
+        texts.append(_about_rejects(t, run))
     if run.in_doubt and not run.status.active:
         texts.append(_("What is in doubt is looked up and, if need be, sent again by the next run."))
+    if apart(run):
+        texts.append(
+            _(
+                "Omnisend's count stays apart from ours: somebody may have changed the segment's rule there, or "
+                "deleted contacts by hand. *Full resync* sends everybody again."
+            )
+        )
     return texts
+
+
+def _about_rejects(t: Translator, run: Run) -> str:
+    _ = t.gettext
+    reasons, said = reject_reasons(run), []
+    if reasons:
+        said.append(_("Rejected: {reasons}.").format(reasons=rejects_words(t, reasons)))
+    if run.status is RunStatus.DONE:
+        who = mention(run.started_by) if run.started_by not in ("", "cli") else _("the export's owner")
+        said.append(_("The list of rejected rows goes to {who} in private.").format(who=who))
+    if set(reasons) != {"omnisend"}:
+        said.append(_("Mend them in the source; the next run sends them."))
+    if "omnisend" in reasons:
+        said.append(
+            _("What Omnisend refused is skipped until it changes in the source; *Retry rejected* tries it again now.")
+        )
+    return " ".join(said)
 
 
 def _ending(t: Translator, run: Run) -> str:
@@ -131,31 +206,29 @@ def _report_buttons(t: Translator, run: Run) -> list[Json]:
     buttons: list[Json] = []
     if run.status in _REPEATABLE:
         buttons.append(kit.button(_("Run again"), Action.RUN, run.export_id, style="primary"))
-    if run.rejected and run.status is RunStatus.DONE:
-        buttons += [
-            kit.button(_("Rejected rows"), Action.REJECTS, run.id, label=_("Send me the rejected rows in private")),
-            kit.button(_("Retry rejected"), Action.RETRY, run.id),
-        ]
-    if _apart(run):
-        ask = kit.confirm(
-            _("Send everything again?"),
-            _("A full resync sends every contact. People deleted by hand in Omnisend would be created again."),
-            _("Full resync"),
-            _("No"),
-            danger=False,
+    if run.rejected:
+        buttons.append(
+            kit.button(_("Rejected rows"), Action.REJECTS, run.id, label=_("Send me the rejected rows in private"))
         )
-        buttons.append(kit.button(_("Full resync"), Action.RESYNC, run.export_id, confirm=ask))
+    if reject_reasons(run).get("omnisend"):
+        buttons.append(kit.button(_("Retry rejected"), Action.RETRY, run.id))
+    if apart(run):
+        buttons.append(resync_button(t, run.export_id))
     buttons.append(kit.button(_("History"), Action.HISTORY, run.export_id))
     return buttons
 
 
-def _apart(run: Run) -> bool:
-    """Whether Omnisend's count stays apart from ours though nothing was sent that it could still be counting."""
-    quiet = run.status is RunStatus.DONE and not (run.added or run.changed or run.removed or run.in_doubt)
-    return quiet and any(
-        segment.get("contacts_count") is not None and segment["contacts_count"] != segment.get("contacts")
-        for segment in run.segments
+def resync_button(t: Translator, export_id: int | None) -> Json:
+    """Asks first: a full resync undoes what people have deleted by hand."""
+    _ = t.gettext
+    ask = kit.confirm(
+        _("Send everything again?"),
+        _("A full resync sends every contact. People deleted by hand in Omnisend would be created again."),
+        _("Full resync"),
+        _("No"),
+        danger=False,
     )
+    return kit.button(_("Full resync"), Action.RESYNC, export_id or 0, confirm=ask)
 
 
 def details(t: Translator, run: Run) -> Json | None:
@@ -168,24 +241,16 @@ def details(t: Translator, run: Run) -> Json | None:
     return kit.message(title, [kit.section(kit.cut(kit.bullets(notes), kit.SECTION_TEXT))])
 
 
-def failed(t: Translator, run: Run, *, sent: bool, next_due: datetime | None = None) -> Json:
-    """To the owner and the admins, in private. `sent`: something had gone out before."""
-    _ = t.gettext
-    said = _headline(t, run)
-    sent_words = (
-        _("Sent before that: {added} added, {changed} changed, {removed} removed. It is remembered.").format(
-            added=t.number(run.added), changed=t.number(run.changed), removed=t.number(run.removed)
-        )
-        if sent
-        else _("Nothing was sent.")
-    )
-    then = _("The next scheduled run tries again {time}.").format(time=moment(t, next_due, "UTC")) if next_due else ""
+def failed(t: Translator, run: Run, *, next_due: datetime | None = None) -> Json:
+    """To the owner and the admins, in private: what happened, what was sent, what happens next, who can mend it."""
+    said = safe(run.error_text or "")
     return kit.message(
-        f"{safe(run.export_name)}: {status_words(t, run.status)}. {safe(run.error_text or '')}",
+        f"{safe(run.export_name)}: {status_words(t, run.status)}. {said}",
         [
-            kit.section(said),
-            *kit.sections(safe(run.error_text or "")),
-            kit.context(" · ".join(text for text in (sent_words, then, _ending(t, run)) if text)),
+            kit.section(_headline(t, run)),
+            *kit.sections(said),
+            kit.section(aftermath(t, run, next_due)),
+            kit.context(_ending(t, run)),
             *([kit.actions(*_report_buttons(t, run))] if run.export_id is not None else []),
         ],
     )

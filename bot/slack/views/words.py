@@ -92,7 +92,20 @@ def reject_reason(t: Translator, reason: str) -> str:
         "invalid_email": _("email address not valid"),
         "email_too_long": _("email address too long"),
         "suppressed": _("person erased on request"),
+        "omnisend": _("refused by Omnisend"),
     }.get(reason, safe(reason))
+
+
+def reject_reasons(run: Run) -> Mapping[str, int]:
+    """How many profiles of a run were rejected for which reason; `omnisend`: refused there, in this run or before."""
+    note = next((note for note in run.notes if note.get("kind") == "rejected"), {})
+    return dict(note.get("reasons") or {})
+
+
+def rejects_words(t: Translator, reasons: Mapping[str, int]) -> str:
+    """Such as: 12 no email address, and 3 refused by Omnisend; the most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda one: -one[1])
+    return t.list([f"{t.number(count)} {reject_reason(t, reason)}" for reason, count in ordered[:10]])
 
 
 def moment(t: Translator, when: datetime, zone: str) -> str:
@@ -113,6 +126,28 @@ def schedule_words(t: Translator, times: list[str], weekdays: list[int], zone: s
     names = weekday_names(t)
     days = _("daily") if len(set(weekdays)) == 7 else t.list([names[day] for day in sorted(set(weekdays))])
     return _("{days} at {times} ({zone})").format(days=days, times=t.list(sorted(times)), zone=safe(zone))
+
+
+# --- who can mend what
+
+_ADMINS_MEND = ("no-key", "consent-", "omnisend-key", "omnisend-scope", "omnisend-plan", "sign-in", "dataverse-role")
+_OPERATORS_MEND = (
+    "source-un", "memory-", "spill-", "unexpected", "lease-", "omnisend-version", "omnisend-rubbish", "database-",
+    "folder-", "disk-", "secret-", "digest-", "storage", "too-many-profiles", "dataverse-address",
+)  # fmt: skip
+_TIME_MENDS = ("omnisend-away", "omnisend-unavailable", "omnisend-fate", "dataverse-throttled", "dataverse-unavailable")
+
+
+def mender_words(t: Translator, code: str) -> str:
+    """Who can do something about an error, by its code."""
+    _ = t.gettext
+    if code.startswith(_TIME_MENDS):
+        return _("Nobody needs to mend anything here: it may pass by itself.")
+    if code.startswith(_ADMINS_MEND):
+        return _("An admin can mend this.")
+    if code.startswith(_OPERATORS_MEND):
+        return _("Whoever runs Segment Ferry can mend this.")
+    return _("The export's owner and everyone its connection is shared with can mend this.")
 
 
 # --- what a report mentions beside its counts
