@@ -122,7 +122,8 @@ class Screen:
 
     async def become(self, name: str) -> None:
         """Switch to another person."""
-        await self.page.get_by_label("You are", exact=True).select_option(label=name)
+        people = self.page.get_by_role("radiogroup", name="You are")
+        await people.get_by_role("radio", name=re.compile(f"^{re.escape(name.split(' (')[0])} ")).check()
 
     async def go(self, place: str) -> None:
         """Go to a channel, or to the app."""

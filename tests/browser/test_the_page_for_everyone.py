@@ -60,7 +60,7 @@ async def test_the_colours_follow_the_machine_until_somebody_chooses(open_screen
     assert await _darkness(screen.page.locator("body")) > 0.8
     switch = screen.page.get_by_role("button", name="Colours")
     await switch.click()
-    await expect(switch).to_have_text(re.compile("Light"))
+    await expect(switch).to_have_accessible_name("Colours: light. Change")
     assert await _darkness(screen.page.locator("body")) < 0.2
     await screen.page.reload()
     await expect(screen.box).to_be_visible()

@@ -13,7 +13,13 @@ from bot.sandbox.room.source_data import ChangeFailed, NoSuchChange
 from bot.sandbox.room.trouble import NoSuchSwitch
 
 WEB = Path(__file__).parents[1] / "web"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
 PICTURES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 SLACK_PATHS = ("state", "people/", "channels")  # what the page may reach of Slack's controls
 OMNISEND_PATHS = ("contacts", "segments", "batches", "stats")

@@ -3,8 +3,8 @@
 import { h, svg } from "./dom.js";
 
 const WIDTH = 560;
-const HEIGHT = 220;
-const EDGE = { top: 12, right: 14, bottom: 34, left: 52 };
+const HEIGHT = 236;
+const EDGE = { top: 12, right: 14, bottom: 44, left: 56 };
 const DASHES = ["none", "7 4", "2 3", "10 4 2 4", "4 6", "1 4"];
 
 /** A `data_visualization` block. */
@@ -14,20 +14,27 @@ export function chart(block, world) {
   const drawn = pie ? drawPie(data) : drawAxes(data, world);
   return h(
     "figure",
-    { class: "chart" },
+    { class: pie ? "chart chart-pie" : "chart" },
     h("figcaption", {}, block.title),
     drawn,
-    h("ul", { class: "legend" }, (pie ? data.segments.map((one) => one.label) : data.series.map((one) => one.name)).map((name, index) =>
-      h("li", {}, swatch(index, data.type), name))),
+    h("ul", { class: "legend" }, (pie ? shares(data, world) : data.series.map((one) => [one.name])).map(([name, share], index) =>
+      h("li", {}, swatch(index, data.type), h("span", {}, name), share && h("span", { class: "muted" }, share)))),
     numbers(block, world),
   );
+}
+
+/** The segments of a pie, each with its part of the whole. */
+function shares(data, world) {
+  const total = data.segments.reduce((sum, one) => sum + one.value, 0);
+  const percent = new Intl.NumberFormat(world.locale, { style: "percent" });
+  return data.segments.map((one) => [one.label, percent.format(one.value / total)]);
 }
 
 function swatch(index, type) {
   const mark = type === "line" || type === "area"
     ? svg("line", { x1: 0, x2: 22, y1: 6, y2: 6, class: `line series-${index % 6}`, "stroke-dasharray": DASHES[index % 6] })
-    : svg("rect", { width: 12, height: 12, rx: 2, class: `fill series-${index % 6}` });
-  return svg("svg", { width: 24, height: 12, "aria-hidden": "true" }, mark);
+    : svg("rect", { width: 12, height: 12, rx: 3, class: `fill series-${index % 6}` });
+  return svg("svg", { width: type === "line" || type === "area" ? 22 : 12, height: 12, "aria-hidden": "true" }, mark);
 }
 
 function numbers(block, world) {
@@ -81,8 +88,9 @@ function drawAxes(data, world) {
       svg("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(tick), y2: y(tick), class: "grid" }),
       svg("text", { x: EDGE.left - 8, y: y(tick) + 4, "text-anchor": "end" }, number.format(tick)),
     ]),
-    categories.map((label, at) => at % every === 0 && svg("text", { x: x(at), y: HEIGHT - 16, "text-anchor": anchor(at) }, label)),
-    yLabel && svg("text", { x: 0, y: 0, transform: `translate(12 ${EDGE.top + inner.height / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel),
+    categories.map((label, at) => at % every === 0 && svg("text", { x: x(at), y: HEIGHT - 26, "text-anchor": anchor(at) }, label)),
+    xLabel && svg("text", { x: EDGE.left + inner.width / 2, y: HEIGHT - 6, "text-anchor": "middle", class: "axis-name" }, xLabel),
+    yLabel && svg("text", { x: 0, y: 0, transform: `translate(12 ${EDGE.top + inner.height / 2}) rotate(-90)`, "text-anchor": "middle", class: "axis-name" }, yLabel),
     data.series.map((series, index) => (bars ? drawBars(series, index, data.series.length, x, y, inner, categories) : drawLine(series, index, data.type, x, y, axis))),
   );
 }
@@ -103,7 +111,7 @@ function drawBars(series, index, count, x, y, inner, categories) {
   const width = room / count;
   return series.data.map((point, at) =>
     svg("rect", {
-      x: x(at) - room / 2 + index * width, y: Math.min(y(point.value), y(0)), width: Math.max(1, width - 2), height: Math.abs(y(point.value) - y(0)),
+      x: x(at) - room / 2 + index * width, y: Math.min(y(point.value), y(0)), width: Math.max(1, width - 2), height: Math.abs(y(point.value) - y(0)), rx: 2,
       class: `fill series-${index % 6}`,
     }, svg("title", {}, `${series.name}, ${point.label}: ${point.value}`)));
 }

@@ -1,7 +1,8 @@
 // The box in which people type commands and messages. What can be typed comes from the app's manifest: the commands, and
 // the words of their usage hints.
 
-import { h } from "./dom.js";
+import { freshId, h } from "./dom.js";
+import { icon } from "./icons.js";
 
 /** The ways to go on that a usage hint names: `[run NAME | help]` gives `run` (then NAME) and `help`. */
 export function usages(hint) {
@@ -27,22 +28,24 @@ export function completions(typed, commands) {
     .filter((one) => one.text.trimEnd() !== typed.trimEnd());
 }
 
+const REMEMBERED = 30; // things sent that the arrow up brings back
+
 export class Composer {
-  /** `send(text)` does it and gives a promise; `commands()` are those of the manifest. */
-  constructor({ send, commands }) {
+  /** Fills `form`. `send(text)` does it and gives a promise; `commands()` are those of the manifest, null where none works. */
+  constructor(form, { send, commands = null }) {
+    this.form = form;
     this.send = send;
     this.commands = commands;
-    this.form = document.getElementById("composer");
-    this.input = document.getElementById("composer-input");
-    this.list = document.getElementById("composer-list");
-    this.hint = document.getElementById("composer-hint");
     this.active = -1;
     this.offered = [];
-    this.form.addEventListener("submit", (event) => this.submit(event));
+    this.sent = [];
+    this.build();
+    form.addEventListener("submit", (event) => this.submit(event));
+    this.input.addEventListener("keydown", (event) => this.key(event));
+    if (!commands) return;
     this.input.addEventListener("input", () => this.offer());
     this.input.addEventListener("focus", () => this.offer());
     this.input.addEventListener("blur", () => this.close());
-    this.input.addEventListener("keydown", (event) => this.key(event));
     this.list.addEventListener("mousedown", (event) => {
       event.preventDefault();
       const item = event.target.closest("[role=option]");
@@ -50,11 +53,23 @@ export class Composer {
     });
   }
 
+  build() {
+    const id = this.form.id;
+    const listId = `${id}-list`;
+    const combobox = this.commands && { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": listId };
+    this.input = h("input", { id: `${id}-input`, type: "text", autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-hint`, ...combobox });
+    this.list = h("ul", { id: listId, class: "completions", role: "listbox", "aria-label": "Commands", hidden: true });
+    this.hint = h("p", { id: `${id}-hint`, class: "hint" });
+    this.form.append(
+      h("div", { class: "composer-box" }, this.input, h("button", { class: "button primary send", type: "submit" }, icon("send"), h("span", {}, "Send"))),
+      ...(this.commands ? [this.list] : []), this.hint);
+  }
+
   /** Say where it sends to, and whether it can. */
   aim(label, allowed) {
     this.form.hidden = !allowed;
     this.input.setAttribute("aria-label", label);
-    this.input.placeholder = `${label} – type / for commands`;
+    this.input.placeholder = this.commands ? `${label} – type / for commands` : label;
   }
 
   offer() {
@@ -62,14 +77,14 @@ export class Composer {
     this.active = -1;
     this.input.removeAttribute("aria-activedescendant");
     this.list.replaceChildren(...this.offered.map((one, index) =>
-      h("li", { role: "option", id: `completion-${index}`, "aria-selected": "false", data: { index } }, h("code", {}, one.shown), one.more && h("span", { class: "option-more" }, one.more))));
+      h("li", { role: "option", id: freshId("completion"), "aria-selected": "false", data: { index } }, h("code", {}, one.shown), one.more && h("span", { class: "option-more" }, one.more))));
     this.show(this.offered.length > 0);
-    this.hint.textContent = this.offered.length ? "Tab completes, arrows choose, Enter sends." : "";
+    if (!this.waiting) this.hint.textContent = this.offered.length ? "Tab completes, arrows choose, Enter sends." : "";
   }
 
   show(on) {
     this.list.hidden = !on;
-    this.input.setAttribute("aria-expanded", String(on));
+    if (this.commands) this.input.setAttribute("aria-expanded", String(on));
   }
 
   close() {
@@ -80,16 +95,20 @@ export class Composer {
 
   key(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && this.offered.length && !this.list.hidden) {
+    const isOpen = !this.list.hidden && this.offered.length > 0;
+    if (step && isOpen) {
       event.preventDefault();
       this.activate((this.active + step + this.offered.length) % this.offered.length);
-    } else if (event.key === "Tab" && !event.shiftKey && !this.list.hidden && this.offered.length) {
+    } else if (event.key === "ArrowUp" && !this.input.value && this.sent.length) {
+      event.preventDefault();
+      this.input.value = this.sent.at(-1); // to be sent again, or mended first
+    } else if (event.key === "Tab" && !event.shiftKey && isOpen) {
       event.preventDefault();
       this.take(Math.max(0, this.active));
     } else if (event.key === "Enter" && this.active >= 0) {
       event.preventDefault();
       this.take(this.active);
-    } else if (event.key === "Escape" && !this.list.hidden) {
+    } else if (event.key === "Escape" && isOpen) {
       event.preventDefault();
       this.close();
     }
@@ -98,8 +117,9 @@ export class Composer {
   activate(index) {
     this.active = index;
     for (const [at, item] of [...this.list.children].entries()) item.setAttribute("aria-selected", String(at === index));
-    this.list.children[index].scrollIntoView({ block: "nearest" });
-    this.input.setAttribute("aria-activedescendant", `completion-${index}`);
+    const item = this.list.children[index];
+    item.scrollIntoView({ block: "nearest" });
+    this.input.setAttribute("aria-activedescendant", item.id);
   }
 
   take(index) {
@@ -112,8 +132,9 @@ export class Composer {
     event.preventDefault();
     const text = this.input.value.trim();
     if (!text) return;
+    this.sent = [...this.sent.slice(1 - REMEMBERED), text];
     this.input.value = "";
-    this.offer();
+    if (this.commands) this.close();
     this.waiting = (this.waiting ?? 0) + 1;
     this.hint.textContent = text.startsWith("/") ? "Waiting for the app…" : "";
     try {

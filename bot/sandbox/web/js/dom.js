@@ -75,29 +75,15 @@ function restoreFocus(container, held) {
   if (held.typed && (successor.selectionStart ?? null) !== null) successor.setSelectionRange(...held.typed);
 }
 
-/** Where notices go: into the open dialog if there is one, for the rest of the page can't be reached then. */
-function inReach(id) {
-  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
-  const place = document.getElementById(id);
-  if (!dialog) return place;
-  const inside = dialog.querySelector(`:scope > .${id}-inside`) ?? h("div", { class: `${place.className} ${id}-inside`, role: place.getAttribute("role"), "aria-live": "polite" });
-  if (!inside.parentElement) dialog.append(inside);
-  return inside;
-}
-
-/** Say something to those who listen to the page rather than look at it. */
-export function announce(text) {
-  const announcer = inReach("announcer");
-  announcer.append(h("p", {}, text));
-  while (announcer.children.length > 20) announcer.firstElementChild.remove();
-}
-
-/** A short notice at the edge of the page, which goes by itself. */
-export function toast(text, kind = "info") {
-  const note = h("div", { class: `toast ${kind}` }, h("span", {}, text));
-  note.append(h("button", { class: "plain", type: "button", "aria-label": "Dismiss", onclick: () => note.remove() }, "×"));
-  inReach("toasts").append(note);
-  setTimeout(() => note.remove(), 8000);
+/** The next moment at which the page draws itself; soon anyway where it does not, as in a hidden tab. */
+export function frame() {
+  return new Promise((resolve) => {
+    const late = setTimeout(resolve, 100);
+    requestAnimationFrame(() => {
+      clearTimeout(late);
+      resolve();
+    });
+  });
 }
 
 /** Run `work` when called, at most once at a time and once more if it was called meanwhile. */

@@ -3,7 +3,10 @@
 
 import { combobox, matching } from "./combobox.js";
 import { freshId, h } from "./dom.js";
-import { plainWords, withEmoji, words } from "./words.js";
+import { emoji, withEmoji } from "./emoji.js";
+import { icon } from "./icons.js";
+import { momentOf, wallClock } from "./moments.js";
+import { plainWords, words } from "./words.js";
 
 const TYPE_AFTER = 220; // milliseconds of silence before what was typed is told
 
@@ -52,7 +55,17 @@ function button(spec, block, place, { focusKey }) {
     type: "button", class: `button ${spec.style ?? ""}`, "aria-label": spec.accessibility_label, title: spec.accessibility_label,
     data: { focus: focusKey },
     onclick: () => place.use(made, spec.confirm, (confirm) => place.act("click", { ...target(spec, block), confirm })),
-  }, words(spec.text ?? { type: "plain_text", text: spec.icon ?? "…" }, place.world));
+  }, words(spec.text, place.world), spec.url && h("span", { class: "leads-out", "aria-hidden": "true" }, " ↗"));
+  return made;
+}
+
+/** A button that is a picture; its text is what it is called. */
+function iconButton(spec, block, place, names) {
+  const made = button(spec, block, place, names);
+  made.classList.add("icon");
+  made.title = plainWords(spec.text);
+  made.setAttribute("aria-label", spec.accessibility_label ?? made.title);
+  made.replaceChildren(emoji(spec.icon) ?? spec.icon);
   return made;
 }
 
@@ -73,7 +86,8 @@ function overflow(spec, block, place, { focusKey }) {
       type: "button", role: "menuitem", tabindex: "-1",
       onclick: () => {
         close(true);
-        place.use(opener, spec.confirm, (confirm) => place.act("choose", { ...target(spec, block), value: option.value, confirm }));
+        if (option.url) window.open(option.url, "_blank", "noopener");
+        place.use(opener, spec.confirm, (confirm) => place.act("choose", { ...target(spec, block), value: option.value ?? option.text.text, confirm }));
       },
     }, h("span", { class: "option-label" }, words(option.text, place.world)), option.description && h("span", { class: "option-more" }, words(option.description, place.world)))));
   const opener = h("button", {
@@ -90,7 +104,7 @@ function overflow(spec, block, place, { focusKey }) {
       opener.setAttribute("aria-expanded", "true");
       items()[0].focus();
     },
-  }, "⋯");
+  }, icon("more"));
   menu.addEventListener("keydown", (event) => {
     const order = items();
     const at = order.indexOf(document.activeElement);
@@ -237,36 +251,41 @@ function group(spec, block, place, { labelId, describedBy, focusKey }, type) {
 
 // --- dates and times
 
+/** A field for a date, a time of day, or a moment: that by the clocks of the person's own time zone. */
 function picker(spec, block, place, { labelId, describedBy, focusKey }) {
   const type = { datepicker: "date", timepicker: "time", datetimepicker: "datetime-local" }[spec.type];
-  const made = h("input", {
-    type, class: "text-input picker", "aria-labelledby": labelId, "aria-describedby": describedBy, data: { focus: focusKey },
+  const zone = spec.timezone ?? (spec.type === "datetimepicker" ? place.world.zone : null);
+  const zoneId = zone ? freshId("zone") : null;
+  const field = h("input", {
+    type, class: "text-input picker", "aria-labelledby": labelId, "aria-describedby": [describedBy, zoneId].filter(Boolean).join(" ") || null, data: { focus: focusKey },
     "aria-label": labelId ? null : plainWords(spec.placeholder) || type,
     onchange: () => {
-      const value = spec.type === "datetimepicker" && made.value ? Math.floor(new Date(made.value).getTime() / 1000) : made.value || null;
+      const value = spec.type === "datetimepicker" && field.value ? momentOf(field.value, zone) : field.value || null;
       place.use(made, spec.confirm, (confirm) => place.act("choose", { ...target(spec, block), value, confirm }));
     },
   });
+  const made = h("span", { class: "picker-box" }, field, zone && h("span", { class: "muted small", id: zoneId }, zone.replaceAll("_", " ")));
+  made.control = field;
   made.sync = (value) => {
-    const shown = spec.type === "datetimepicker" && value ? localMoment(value) : value ?? "";
-    if (made.value !== shown && document.activeElement !== made) made.value = shown;
+    const shown = spec.type === "datetimepicker" && value ? wallClock(value, zone) : value ?? "";
+    if (field.value !== shown && document.activeElement !== field) field.value = shown;
   };
   return made;
 }
 
-function localMoment(seconds) {
-  const when = new Date(seconds * 1000);
-  return new Date(when.getTime() - when.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+/** Giving files is not part of the stand-in; the field says so rather than being missing. */
+function fileInput(_spec, _block, _place, { labelId, describedBy }) {
+  return h("button", { type: "button", class: "button file-input", disabled: true, "aria-labelledby": labelId, "aria-describedby": describedBy }, icon("file"), " Files can't be given in this sandbox");
 }
 
 const MAKERS = {
-  button, workflow_button: button, icon_button: button, feedback_buttons: feedback, overflow,
+  button, workflow_button: button, icon_button: iconButton, feedback_buttons: feedback, overflow,
   plain_text_input: text, email_text_input: text, url_text_input: text, number_input: text, rich_text_input: text,
   static_select: staticSelect, multi_static_select: staticSelect, external_select: externalSelect, multi_external_select: externalSelect,
   users_select: usersSelect, multi_users_select: usersSelect, conversations_select: conversationsSelect,
   multi_conversations_select: conversationsSelect, channels_select: conversationsSelect, multi_channels_select: conversationsSelect,
   radio_buttons: (spec, block, place, names) => group(spec, block, place, names, "radio"),
   checkboxes: (spec, block, place, names) => group(spec, block, place, names, "checkbox"),
-  datepicker: picker, timepicker: picker, datetimepicker: picker,
+  datepicker: picker, timepicker: picker, datetimepicker: picker, file_input: fileInput,
 };
 

@@ -2,37 +2,67 @@
 
 import { follow } from "./api.js";
 import { tabs } from "./dom.js";
-import { OmnisendPane, SourcePane, TroublePane } from "./panes.js";
+import { icon } from "./icons.js";
+import { OmnisendPane } from "./panes/omnisend.js";
+import { SourcePane } from "./panes/source.js";
+import { TroublePane } from "./panes/trouble.js";
 import { Slack } from "./slack.js";
 
 const by = (id) => document.getElementById(id);
 
+for (const place of document.querySelectorAll("[data-icon]")) place.prepend(icon(place.dataset.icon));
+
 // --- light and dark
 
-const THEMES = ["auto", "light", "dark"];
+const THEMES = { auto: ["system", "as the system"], light: ["light", "light"], dark: ["dark", "dark"] };
 
 function setTheme(theme) {
+  const [sign, said] = THEMES[theme];
   document.documentElement.dataset.theme = theme;
   localStorage.setItem("sandbox-theme", theme);
-  by("theme").textContent = { auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" }[theme];
-  by("theme").setAttribute("aria-label", `Colours: ${theme}. Change`);
+  by("theme").replaceChildren(icon(sign));
+  by("theme").setAttribute("aria-label", `Colours: ${said}. Change`);
+  by("theme").title = `Colours: ${said}`;
 }
 
-setTheme(localStorage.getItem("sandbox-theme") ?? "auto");
-by("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
+const kept = localStorage.getItem("sandbox-theme");
+setTheme(kept in THEMES ? kept : "auto");
+by("theme").addEventListener("click", () => {
+  const all = Object.keys(THEMES);
+  setTheme(all[(all.indexOf(document.documentElement.dataset.theme) + 1) % all.length]);
+});
 
-// --- narrow screens
+// --- the sides: where there is room the panes stand open, elsewhere they are opened over the rest
 
-for (const [button, name] of [["open-menu", "menu-open"], ["open-panes", "panes-open"]]) {
-  by(button).addEventListener("click", () => {
-    const open = document.body.classList.toggle(name);
-    by(button).setAttribute("aria-expanded", String(open));
-  });
+const wide = matchMedia("(min-width: 1181px)");
+const SIDES = { "open-menu": "menu-open", "open-panes": "panes-open" };
+
+function turnSide(button, open) {
+  document.body.classList.toggle(SIDES[button], open);
+  if (button === "open-panes") document.body.classList.toggle("panes-shut", wide.matches && !open);
+  by(button).setAttribute("aria-expanded", String(open));
 }
+
+const isOpen = (button) => by(button).getAttribute("aria-expanded") === "true";
+
+for (const button of Object.keys(SIDES)) by(button).addEventListener("click", () => turnSide(button, !isOpen(button)));
+const arrange = () => {
+  turnSide("open-menu", false);
+  turnSide("open-panes", wide.matches);
+};
+wide.addEventListener("change", arrange);
+arrange();
+
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.defaultPrevented) return;
-  document.body.classList.remove("menu-open", "panes-open");
-  for (const button of ["open-menu", "open-panes"]) by(button).setAttribute("aria-expanded", "false");
+  if (event.key !== "Escape" || event.defaultPrevented || wide.matches) return;
+  for (const button of Object.keys(SIDES)) {
+    if (!isOpen(button)) continue;
+    turnSide(button, false);
+    by(button).focus();
+  }
+});
+by("sidebar").addEventListener("click", (event) => {
+  if (event.target.closest("[data-place]")) turnSide("open-menu", false);
 });
 
 // --- the parts

@@ -2,18 +2,19 @@
 
 import { showBlocks } from "./blocks.js";
 import { h } from "./dom.js";
-import { plainWords } from "./words.js";
+import { icon } from "./icons.js";
+import { plainWords, words } from "./words.js";
 
 /** Ask what a `confirm` object asks; whether it was confirmed. Without one there is nothing to ask. */
 export function confirmed(question, world) {
   if (!question) return Promise.resolve(true);
   const dialog = document.getElementById("confirm");
   return new Promise((resolve) => {
-    const yes = h("button", { type: "submit", value: "yes", class: `button ${question.style ?? "primary"}` }, plainWords(question.confirm));
-    const no = h("button", { type: "submit", value: "no", class: "button" }, plainWords(question.deny));
+    const yes = h("button", { type: "submit", value: "yes", class: `button ${question.style === "danger" ? "danger solid" : "primary"}` }, plainWords(question.confirm) || "Yes");
+    const no = h("button", { type: "submit", value: "no", class: "button" }, plainWords(question.deny) || "Cancel");
     dialog.replaceChildren(h("form", { method: "dialog" },
-      h("header", { class: "modal-head" }, h("h2", { id: "confirm-title" }, plainWords(question.title))),
-      h("div", { class: "modal-body", id: "confirm-text" }, plainWords(question.text)),
+      h("header", { class: "modal-head" }, h("h2", { id: "confirm-title" }, plainWords(question.title) || "Are you sure?")),
+      h("div", { class: "modal-body", id: "confirm-text" }, words(question.text, world)),
       h("footer", { class: "modal-foot" }, no, yes)));
     dialog.returnValue = "no";
     dialog.onclose = () => resolve(dialog.returnValue === "yes");
@@ -22,7 +23,7 @@ export function confirmed(question, world) {
   });
 }
 
-/** The dialog that shows the stack of modals. `makePlace(surface, extra)` makes the place its elements stand in. */
+/** The dialog that shows the stack of modals. `place()` makes the place its elements stand in. */
 export class Modals {
   constructor(actions) {
     this.actions = actions;
@@ -67,12 +68,16 @@ export class Modals {
       this.opener = document.activeElement;
       this.dialog.showModal();
     }
-    const place = this.actions.place("modal", { submit: () => this.submit() });
+    const place = this.actions.place();
     const isNew = this.shown !== view.id;
     if (isNew) this.build(view, stack.length);
     this.title.textContent = plainWords(view.title);
-    this.depth.textContent = stack.length > 1 ? `Step ${stack.length}, back leads to “${plainWords(stack.at(-2).title)}”` : "";
-    this.trouble.textContent = view.trouble ?? "";
+    this.dialog.dataset.depth = stack.length;
+    this.back.hidden = stack.length < 2;
+    const below = plainWords(stack.at(-2)?.title);
+    this.back.setAttribute("aria-label", `Return to ${below}`);
+    this.depth.textContent = below && `Step ${stack.length}, back leads to “${below}”`;
+    this.trouble.lastChild.textContent = view.trouble ?? "";
     this.trouble.hidden = !view.trouble;
     this.foot(view);
     showBlocks(this.body, view.blocks, { ...place, world }, { values: view.state.values, errors: view.errors });
@@ -96,12 +101,13 @@ export class Modals {
     this.wrong = "{}";
     this.title = h("h2", { id: "modal-title", tabindex: "-1" });
     this.depth = h("p", { class: "muted depth" });
-    this.trouble = h("p", { class: "error", role: "alert" });
+    this.trouble = h("p", { class: "trouble", role: "alert" }, icon("warning"), h("span"));
+    this.back = h("button", { type: "button", class: "plain icon-button back", onclick: () => this.leave() }, icon("back"));
     this.body = h("div", { class: "modal-body blocks" });
     this.footer = h("footer", { class: "modal-foot" });
     this.footKey = "";
     this.dialog.replaceChildren(
-      h("header", { class: "modal-head" }, h("div", {}, this.title, this.depth), h("button", { type: "button", class: "plain close", "aria-label": "Close all", onclick: () => this.leave(true) }, "×")),
+      h("header", { class: "modal-head" }, this.back, h("div", { class: "modal-titles" }, this.title, this.depth), h("button", { type: "button", class: "plain icon-button close", "aria-label": "Close all", title: "Close", onclick: () => this.leave(true) }, icon("close"))),
       this.trouble, this.body, this.footer);
   }
 
@@ -139,6 +145,11 @@ export class Modals {
       this.submitting = false;
       button.removeAttribute("aria-busy");
     }
+  }
+
+  /** Somebody else looks now: their modals are others. */
+  forget() {
+    this.shown = null;
   }
 
   shut() {

@@ -5,6 +5,9 @@ import { get } from "./api.js";
 /** Languages that Slack offers; a person's own is added where it is another. */
 export const LOCALES = ["en-US", "en-GB", "de-DE", "fr-FR", "es-ES", "it-IT", "pt-BR", "ja-JP", "ko-KR", "zh-CN", "zh-TW"];
 
+/** The place that is not a channel: the app's own. */
+export const APP = "app";
+
 export class World {
   constructor() {
     this.people = [];
@@ -17,12 +20,16 @@ export class World {
 
   async read() {
     const state = await get("slack/state");
-    const before = JSON.stringify([this.people, this.channels.map((one) => [one.id, one.name])]);
+    const before = this.names();
     Object.assign(this, { people: state.people, channels: state.channels, groups: state.groups, commands: state.app.commands, team: state.team, version: state.version });
     this.bot = this.people.find((one) => one.is_bot);
     const wanted = this.me?.id ?? sessionStorage.getItem("sandbox-person");
     this.me = this.humans.find((one) => one.id === wanted) ?? this.humans[0];
-    if (before !== JSON.stringify([this.people, this.channels.map((one) => [one.id, one.name])])) this.stamp += 1;
+    if (before !== this.names()) this.stamp += 1;
+  }
+
+  names() {
+    return JSON.stringify([this.people, this.groups, this.channels.map((one) => [one.id, one.name])]);
   }
 
   become(id) {
@@ -45,15 +52,30 @@ export class World {
 
   /** The channels in the sidebar: those of which the person is a member. */
   get joined() {
-    return this.channels.filter((one) => one.name && !one.archived && one.members.includes(this.me.id));
+    return this.channels.filter((one) => ["public", "private"].includes(one.kind) && !one.archived && one.members.includes(this.me.id));
+  }
+
+  /** Direct conversations with others than the app alone. */
+  get direct() {
+    const own = this.directChannel(this.me.id);
+    return this.channels.filter((one) => ["im", "mpim"].includes(one.kind) && one.id !== own && one.members.includes(this.me.id));
+  }
+
+  person(id) {
+    return this.people.find((one) => one.id === id);
   }
 
   personName(id) {
-    return this.people.find((one) => one.id === id)?.name;
+    return this.person(id)?.name;
   }
 
   realName(id) {
-    return this.people.find((one) => one.id === id)?.real_name ?? id;
+    return this.person(id)?.real_name ?? id;
+  }
+
+  /** What a direct conversation is called: the others in it. */
+  conversationName(channel) {
+    return channel.members.filter((one) => one !== this.me.id).map((one) => this.realName(one)).join(", ");
   }
 
   channelName(id) {
@@ -63,6 +85,10 @@ export class World {
   /** The direct conversation of a person with the app, if it was opened before. */
   directChannel(person) {
     return this.channels.find((one) => one.kind === "im" && one.members.includes(person) && one.members.includes(this.bot.id))?.id;
+  }
+
+  channel(id) {
+    return this.channels.find((one) => one.id === id);
   }
 
   fileAddress(id, name) {
@@ -103,6 +129,11 @@ export class Unread {
   forget() {
     this.counts.clear();
     this.seen = {};
+  }
+
+  /** The newest message that the person has looked at, or null. */
+  lookedAt(person, channel) {
+    return this.seen[`${person} ${channel}`] ?? null;
   }
 
   of(person, channel) {
