@@ -79,7 +79,6 @@ async def room_over(slack: Json, omnisend: Json, folder: Path, original: Path, c
         troubles = Troubles(http, f"{slack['url']}/_control", omnisend["control"], omnisend["key"], bell)
         data = SourceData(original, copy)
         yield House(Plan(folder), slack, omnisend, bot, data, troubles, http, bell)
-        await troubles.close()
 
 
 @pytest.fixture

@@ -12,17 +12,19 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import psutil
 import pytest
 
+from bot.sandbox.profiles import make_folder
 from bot.sandbox.room import state
 from bot.sandbox.room.command import served
-from bot.sandbox.room.house import House, Plan, opened
-from bot.sandbox.slack.client import Message, SlackWorld
-from tests.scenario.conftest import form, submit
+from bot.sandbox.room.house import House, Plan, opened, opened_source
+from bot.sandbox.slack.client import SlackWorld
+from tests.system.sandbox_story import ask_omnisend, count, newest, run, set_up
 
 PROFILES = 300
 
@@ -181,6 +183,14 @@ async def test_other_pages_are_refused_even_with_the_token(address: str, headers
     assert await _status(f"{address}house/switches/slack-away", "POST", **headers) == 403
 
 
+async def test_only_the_page_itself_may_follow_what_happens(address: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{address}live", origin=f"http://{urlsplit(address).netloc}") as socket:
+            assert (await socket.receive_json())["from"]
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await http.ws_connect(f"{address}live", origin="https://evil.example")
+
+
 async def test_the_page_may_load_and_run_nothing_from_elsewhere(address: str) -> None:
     async with aiohttp.ClientSession() as http, http.get(address) as page:
         policy = page.headers["Content-Security-Policy"]
@@ -207,12 +217,10 @@ async def test_a_killed_bot_comes_back_and_answers(house: House, address: str) -
 
 
 async def test_a_key_is_revoked_and_restored(house: House) -> None:
-    url, headers = f"{house.omnisend['url']}/brands/current", {"Omnisend-Version": "2026-03-15"}
-    headers["Authorization"] = f"Omnisend-API-Key {house.omnisend['key']}"
     await house.troubles.turn("key-revoked", on=True)
-    assert await _status(url, **headers) == 401
+    assert await ask_omnisend(house) == 401
     await house.troubles.turn("key-revoked", on=False)
-    assert await _status(url, **headers) == 200
+    assert await ask_omnisend(house) == 200
 
 
 async def test_switches_of_omnisend_add_up_and_go_one_by_one(house: House) -> None:
@@ -237,36 +245,13 @@ async def test_slack_goes_away_and_the_bot_finds_it_again(house: House) -> None:
         await slack.connected(1, seconds=60)
 
 
-async def _export(house: House) -> str:
-    """Run “Campaign”, which is made if need be; the report."""
+async def _report(house: House) -> str:
+    """Run the export; what the channel hears at its end."""
     async with SlackWorld(house.slack["url"]) as slack:
         ada = slack.person("ada")
-        before = len([one for one in await ada.messages("marketing") if "is up to date" in one.shown])
-        await ada.command("/ferry run Campaign", channel="marketing")
-
-        def reported(messages: list[Message]) -> list[str]:
-            found = [one.shown for one in messages if "is up to date" in one.shown]
-            return found[before:]
-
-        return reported(await ada.wait_for_messages("marketing", reported, 60))[0]
-
-
-async def _set_up(house: House) -> None:
-    async with SlackWorld(house.slack["url"]) as slack:
-        ada = slack.person("ada")
-        await ada.command("/ferry connect", channel="marketing")
-        modal = await form(ada, "Connect Omnisend")
-        await modal.fill({"Display name": "Shop", "Omnisend API key": house.omnisend["key"], "I agree": True})
-        await submit(modal)
-        await ada.wait_for(lambda one: "Save to finish" in one.modal_text)
-        await ada.submit()
-        await ada.modal("Connected")
-        await ada.close(everything=True)
-        await ada.command("/ferry export Campaign", channel="marketing")
-        await (await form(ada, "New export")).fill({"Segments": ["VIP"]})
-        await ada.submit()
-        await ada.modal("Saved")
-        await ada.close(everything=True)
+        before = await count(ada, "is up to date")
+        await run(ada)
+        return await newest(ada, "is up to date", before)
 
 
 async def test_a_workspace_outlives_a_restart_and_a_run_then_sends_nothing(tmp_path: Path) -> None:
@@ -279,26 +264,42 @@ async def test_a_workspace_outlives_a_restart_and_a_run_then_sends_nothing(tmp_p
             return contacts, [(one["segmentID"], one["members"]) for one in (await answer.json())["segments"]]
 
     async with opened(plan) as house:
-        await _set_up(house)
-        first = await _export(house)
+        await set_up(house, "VIP")
+        first = await _report(house)
         assert "*Added*\n0" not in first
         before = await stock(house)
     async with opened(plan) as house:
         assert await stock(house) == before
         async with SlackWorld(house.slack["url"]) as slack:
             assert (await slack.person("vera").message("is up to date", channel="marketing")).shown == first
-        again = await _export(house)
+        again = await _report(house)
         assert "*Added*\n0" in again
         assert "*Removed*\n0" in again
 
 
-async def test_the_data_changes_and_can_start_over(house: House) -> None:
-    first = await house.source.describe()
-    assert {segment["name"] for segment in first["segments"]} == {"VIP", "Newsletter", "重要客戶"}
-    await house.source.change("leave")
-    assert (await house.source.describe())["profiles"] == first["profiles"] - round(first["profiles"] * 0.02)
-    await house.source.change("join")
-    assert (await house.source.describe())["profiles"] > first["profiles"] - round(first["profiles"] * 0.02)
-    await house.source.change("break")
-    await house.source.change("reset")
-    assert await house.source.describe() == first | {"changes": (await house.source.describe())["changes"]}
+async def test_another_source_is_copied_and_the_visitor_is_told(tmp_path: Path) -> None:
+    other = await asyncio.to_thread(make_folder, tmp_path / "other", count=40)
+    made_up, notes = await opened_source(Plan(tmp_path / "state", profiles=PROFILES))
+    assert notes == []
+    assert (await made_up.describe())["profiles"] > 200
+    copied, notes = await opened_source(Plan(tmp_path / "state", other))
+    assert "The source was 300 made-up profiles" in notes[0]
+    assert (await copied.describe())["profiles"] <= 40
+
+
+async def test_the_page_is_told_when_the_data_changes(house: House, address: str) -> None:
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{address}live") as socket:
+
+        async def told() -> dict[str, Any]:
+            while True:
+                message = await socket.receive_json()
+                if message["from"] == "source":
+                    return dict(message)
+
+        before = await told()
+        assert {one["name"] for one in before["segments"]} == {"VIP", "Newsletter", "重要客戶"}
+        async with http.post(f"{address}house/source/leave") as answer:
+            words = (await answer.json())["words"]
+        after = await told()
+        assert after["changes"][-1] == words
+        assert after["profiles"] < before["profiles"]

@@ -604,6 +604,14 @@ async def test_a_dropped_call_does_nothing_and_a_lost_answer_hides_work_that_was
     assert len(await slack.person("ada").messages("general")) == done
 
 
+async def test_a_slow_call_is_done_after_its_time(app: BareApp, slack: SlackWorld) -> None:
+    async with slack.fault("slow", seconds=60):
+        with pytest.raises(httpx.ReadTimeout):
+            await app.request("POST", "/api/auth.test", timeout=0.05)
+    async with slack.fault("slow", seconds=0.01):
+        assert (await app.call("auth.test"))["ok"] is True
+
+
 async def test_a_call_may_get_no_answer_at_all(app: BareApp, slack: SlackWorld) -> None:
     await slack.add_fault("timeout", times=1, seconds=60)
     with pytest.raises(httpx.ReadTimeout):

@@ -77,7 +77,7 @@ class House:
 async def opened(plan: Plan) -> AsyncIterator[House]:
     """Start everything, and stop it at the end. Raises a `SandboxError` or a `SourceError`."""
     bell = Bell()
-    source, source_notes = await _opened_source(plan)
+    source, source_notes = await opened_source(plan)
     async with AsyncExitStack() as stack:
         kept = plan.state / "kept"
         try:
@@ -92,7 +92,6 @@ async def opened(plan: Plan) -> AsyncIterator[House]:
         connected = partial(_connected, http, control)
         bot = await stack.enter_async_context(BotProcess(settings, plan.state / "bot.log", bell, connected))
         troubles = Troubles(http, control, omnisend["control"], omnisend["key"], bell)
-        stack.push_async_callback(troubles.close)
         await bot.start()
         if bot.state == "ended":
             raise ProcessEnded(detail=f"the bot ended, and its log ends with:\n{bot.last_words()}\n")
@@ -100,7 +99,7 @@ async def opened(plan: Plan) -> AsyncIterator[House]:
         yield House(plan, slack, omnisend, bot, source, troubles, http, bell, notes)
 
 
-async def _opened_source(plan: Plan) -> tuple[SourceData, list[str]]:
+async def opened_source(plan: Plan) -> tuple[SourceData, list[str]]:
     """The source's copy, made anew where it was made from another source; what is to be said about that."""
     await asyncio.to_thread(plan.state.mkdir, mode=0o700, parents=True, exist_ok=True)
     name = str(plan.source) if plan.source is not None else f"{plan.profiles} made-up profiles"

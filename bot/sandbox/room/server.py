@@ -68,7 +68,9 @@ class Room:
         path = (WEB / request.match_info["path"]).resolve()
         if not path.is_relative_to(WEB) or path.suffix not in TYPES or not path.is_file():
             raise web.HTTPNotFound
-        return web.Response(body=path.read_bytes(), content_type=TYPES[path.suffix], charset="utf-8")
+        kind = TYPES[path.suffix]
+        charset = None if kind.startswith("font/") else "utf-8"
+        return web.Response(body=path.read_bytes(), content_type=kind, charset=charset)
 
     # -- the house
 

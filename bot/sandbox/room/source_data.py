@@ -75,7 +75,8 @@ class SourceData:
         """Make the copy, unless an earlier sandbox left one. `anew`: make it again. Raises `SourceError`."""
         if anew or not any((self.folder / name).exists() for name in PROFILES):
             await TablesSource(self._original.path).check()
-            await asyncio.to_thread(self._begin)
+            with self._original.reading():
+                await asyncio.to_thread(self._begin)
 
     async def describe(self) -> dict[str, Any]:
         """Profiles, each segment with its number of members (None where it can't be counted, with why), and changes."""
@@ -129,19 +130,28 @@ class SourceData:
         return AnyFolder(self.folder).profiles().relation
 
     def _begin(self) -> None:
-        """Write the copy: a few of the original's profiles are not there yet."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        (self.folder / "segments").mkdir(parents=True)
+        """Write the copy, in which a few of the original's profiles are missing, then put it in place of the last."""
+        draft, last = (self.folder.with_name(f"{self.folder.name}.{name}") for name in ("draft", "last"))
+        for left_over in (draft, last):
+            shutil.rmtree(left_over, ignore_errors=True)
+        self._write_copy(draft)
+        if self.folder.exists():
+            self.folder.rename(last)
+        draft.rename(self.folder)
+        shutil.rmtree(last, ignore_errors=True)
+
+    def _write_copy(self, folder: Path) -> None:
+        (folder / "segments").mkdir(parents=True)
         with duckdb.connect(":memory:") as con:
             for segment in self._original.segments().values():
                 if segment.format == "sql":
                     original = self._original.inside(segment.path, segment.shown)
-                    shutil.copy(original, self.folder / "segments" / f"{segment.segment}.sql")
+                    shutil.copy(original, folder / "segments" / f"{segment.segment}.sql")
                 else:
                     ids = f'SELECT "{CUSTOMER_ID}" FROM {self._original.list_table(segment).relation}'
-                    _write(con, ids, self.folder / "segments" / f"{segment.segment}.parquet")
+                    _write(con, ids, folder / "segments" / f"{segment.segment}.parquet")
             there = f"""hash("{CUSTOMER_ID}", 'later') % 1000 >= {int(MISSING_AT_FIRST * 1000)}"""
-            _write(con, f"SELECT * FROM {self._original.profiles().relation} WHERE {there}", self._path)
+            _write(con, f"SELECT * FROM {self._original.profiles().relation} WHERE {there}", folder / PROFILES[0])
 
     def _change(self, name: str) -> str:
         if name == "reset":

@@ -1,6 +1,5 @@
 """Switches for trouble: what a visitor may do to Slack and Omnisend, to see what the bot makes of it."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ import aiohttp
 
 from bot.sandbox.room.bell import Bell
 
-PUT_OFF_SECONDS = 2  # what a slow Slack asks each second call to wait
+SLOW_SECONDS = 2  # what a slow Slack takes for each call: less than the 3 in which a form must be opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +22,18 @@ class Switch:
 
 SWITCHES = (
     Switch("omnisend-down", "Omnisend is down", "Every request is answered with 503."),
-    Switch("omnisend-busy", "Omnisend limits the rate", "Half of all requests are answered with 429."),
+    Switch("omnisend-busy", "Omnisend limits the rate", "One request in seven is answered with 429."),
     Switch("key-revoked", "The API key is revoked", "Omnisend answers 401 until it is restored."),
-    Switch("slack-slow", "Slack is slow", f"It puts calls off for {PUT_OFF_SECONDS} seconds, again and again."),
+    Switch("slack-slow", "Slack is slow", f"It takes {SLOW_SECONDS} seconds for each call of the bot."),
     Switch("slack-away", "Slack is away", "Nothing is answered and the bot's connections are cut."),
 )
 _OMNISEND_FAULTS: Mapping[str, dict[str, Any]] = {
     "omnisend-down": {"kind": "503", "rate": 1},
-    "omnisend-busy": {"kind": "429", "rate": 0.5},
+    "omnisend-busy": {"kind": "429", "rate": 1 / 7},
+}
+_SLACK_FAULTS: Mapping[str, dict[str, Any]] = {
+    "slack-slow": {"kind": "slow", "seconds": SLOW_SECONDS},
+    "slack-away": {"kind": "away"},
 }
 
 
@@ -49,8 +52,7 @@ class Troubles:
         self._key = key
         self._bell = bell
         self._on: set[str] = set()
-        self._slow: asyncio.Task[None] | None = None
-        self._away: int | None = None
+        self._at_slack: dict[str, int] = {}  # ids of the faults that are on, by the switch
 
     def listing(self) -> list[dict[str, Any]]:
         """The switches in their order, with how they stand."""
@@ -64,47 +66,23 @@ class Troubles:
         if name not in {one.name for one in SWITCHES}:
             raise NoSuchSwitch(f"There is no switch {name!r}.")
         self._on = self._on | {name} if on else self._on - {name}
-        match name:
-            case "key-revoked":
-                await self._post(
-                    f"{self._omnisend}/keys/revoke" if on else f"{self._omnisend}/keys", {"key": self._key}
-                )
-            case "slack-slow":
-                await self._turn_slow(on=on)
-            case "slack-away":
-                await self._turn_away(on=on)
-            case _:
-                faults = [_OMNISEND_FAULTS[one] for one in sorted(self._on & _OMNISEND_FAULTS.keys())]
-                await self._post(f"{self._omnisend}/faults", {"faults": faults})
+        if name in _SLACK_FAULTS:
+            await self._turn_at_slack(name, on=on)
+        elif name in _OMNISEND_FAULTS:
+            faults = [_OMNISEND_FAULTS[one] for one in sorted(self._on & _OMNISEND_FAULTS.keys())]
+            await self._post(f"{self._omnisend}/faults", {"faults": faults})
+        else:
+            await self._post(f"{self._omnisend}/keys/revoke" if on else f"{self._omnisend}/keys", {"key": self._key})
         self._bell.ring()
 
-    async def close(self) -> None:
-        """End what goes on in the background."""
-        await self._turn_slow(on=False)
-
-    async def _turn_slow(self, *, on: bool) -> None:
-        if self._slow is not None:
-            self._slow.cancel()
-            await asyncio.gather(self._slow, return_exceptions=True)
-            self._slow = None
-        if on:
-            self._slow = asyncio.create_task(self._put_calls_off(), name="slow Slack")
-
-    async def _put_calls_off(self) -> None:
-        """The stand-in knows no delay; a call that is put off once, and then served, comes to the same."""
-        while True:
-            put_off = {"kind": "ratelimited", "retry_after": PUT_OFF_SECONDS, "times": 1}
-            await self._post(f"{self._slack}/faults", put_off)
-            await asyncio.sleep(PUT_OFF_SECONDS)
-
-    async def _turn_away(self, *, on: bool) -> None:
-        if on and self._away is None:
-            answer = await self._post(f"{self._slack}/faults", {"kind": "away"})
-            self._away = int(answer["fault"]["id"])
-        elif not on and self._away is not None:
-            async with self._http.delete(f"{self._slack}/faults", params={"id": self._away}) as lifted:
+    async def _turn_at_slack(self, name: str, *, on: bool) -> None:
+        if on and name not in self._at_slack:
+            answer = await self._post(f"{self._slack}/faults", _SLACK_FAULTS[name])
+            self._at_slack[name] = int(answer["fault"]["id"])
+        elif not on and name in self._at_slack:
+            fault = self._at_slack.pop(name)
+            async with self._http.delete(f"{self._slack}/faults", params={"id": fault}) as lifted:
                 lifted.raise_for_status()
-            self._away = None
 
     async def _post(self, url: str, body: dict[str, Any]) -> dict[str, Any]:
         async with self._http.post(url, json=body) as answer:

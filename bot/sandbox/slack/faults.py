@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from bot.sandbox.slack.errors import Json, Refused
 
 DETAILS = frozenset({"method", "times", "retry_after", "seconds", "error"})
-FaultKind = Literal["ratelimited", "500", "error", "timeout", "drop", "lost-answer", "away"]
+FaultKind = Literal["ratelimited", "500", "error", "timeout", "drop", "lost-answer", "slow", "away"]
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Fault:
     - `timeout`: no answer at all until the client gives up or `seconds` have passed; no work done.
     - `drop`: the connection breaks before any work.
     - `lost-answer`: the work is done, then the connection breaks.
+    - `slow`: the work is done after `seconds`.
     - `away`: nothing is answered, sockets are cut and refused, until lifted.
     """
 

@@ -56,10 +56,12 @@ async def recorded(
     emulator = request.app[EMULATOR]
     call = emulator.log_call(name, arguments)
     fault = emulator.faults.take(name)
-    if fault is not None and fault.kind != "lost-answer":
+    if fault is not None and fault.kind == "slow":
+        await emulator.clock.sleep(fault.seconds)
+    elif fault is not None and fault.kind != "lost-answer":
         return await _suffer(request, fault, call)
     answer = await work(call)
-    if fault is not None:
+    if fault is not None and fault.kind == "lost-answer":
         call.error = "answer lost"
         return cut(request)
     return answer
