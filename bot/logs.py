@@ -12,8 +12,10 @@ from typing import Any
 import structlog
 
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
-_TOKEN = re.compile(r"\bx(?:ox[a-z]|app|oxe)[.\-][\w.-]{6,}")
-_QUIET = ("httpx", "httpcore", "apscheduler", "aiosqlite", "alembic", "slack_bolt", "slack_sdk", "msal", "asyncio")
+_TOKEN = re.compile(r"\bx(?:ox[a-z]|app|oxe)[.\-][\w.-]{6,}|\beyJ[\w-]{10,}(?:\.[\w-]*)*")  # Slack's, Entra's
+_QUIET = (
+    "httpx", "httpcore", "apscheduler", "aiosqlite", "alembic", "slack_bolt", "slack_sdk", "msal", "urllib3", "asyncio"
+)  # fmt: skip
 
 
 def configure(level: str = "INFO") -> None:

@@ -178,8 +178,7 @@ class Configuring:
 
     async def _offer_segments(self, visit: Visit) -> list[Json]:
         draft = self._draft(visit)
-        typed = visit.text.casefold()
-        names = [name for name in draft.segment_names if typed in name.casefold()]
+        names = draft.segments_with(visit.text)
         return [views.segment_option(visit.t, draft.segment_choice(name)) for name in names[:100]]
 
     async def _offer_fields(self, visit: Visit) -> list[Json]:

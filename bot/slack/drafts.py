@@ -114,6 +114,12 @@ class Draft:
     def segment_names(self) -> list[str]:
         return [one.name for one in self.offered.segments] if self.offered else []
 
+    def segments_with(self, typed: str) -> list[str]:
+        """The segments to offer to whoever typed this, a part of a name or of a title."""
+        typed = typed.strip().casefold()
+        offered = self.offered.segments if self.offered else []
+        return [one.name for one in offered if typed in one.name.casefold() or typed in one.title.casefold()]
+
     def full_name(self, value: str, names: Sequence[str]) -> str:
         """The name behind an option's value, which is cut for very long names."""
         return value if value in names else next((name for name in names if value and name.startswith(value)), value)
@@ -123,11 +129,11 @@ class Draft:
 
     def segment_choice(self, name: str) -> SegmentChoice:
         """The segment with its members as counted for this form, else as the source remembers them, with their time."""
-        if name in self.counts:
-            return SegmentChoice(name, self.counts[name])
         offered = self.offered.segments if self.offered else []
         known = next((one for one in offered if one.name == name), None)
-        return SegmentChoice(name, known.members, known.counted_at) if known else SegmentChoice(name)
+        if name in self.counts:
+            return SegmentChoice(name, self.counts[name], title=known.title if known else "")
+        return SegmentChoice(name, known.members, known.counted_at, known.title) if known else SegmentChoice(name)
 
     # --- the mapping
 

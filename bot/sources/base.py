@@ -21,12 +21,14 @@ SEGMENTS = "segments"  # the column that says which of the asked-for segments a 
 class Segment:
     """A segment that a source offers. `members` is None where counting it would cost a scan.
 
-    `counted_at`: when the members were counted (aware), for a source that remembers counts; None: just now.
+    `counted_at`: when the members were counted (aware), for a source that remembers counts; None: just now. `title`:
+    how people call it in the source, where that is something else than its name.
     """
 
     name: str
     members: int | None = None
     counted_at: datetime | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

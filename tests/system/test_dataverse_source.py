@@ -280,6 +280,16 @@ class TestOffers:
     async def test_segments_are_those_of_the_metadata(self, env: Json, source: DataverseSource) -> None:
         assert [each.name for each in await source.segments()] == sorted(env["segments"])
 
+    @pytest.mark.parametrize(
+        ("payload", "title"), [("friendly", "Very important people"), ("unknown", ""), ("broken", "")]
+    )
+    async def test_titles_are_shown_where_the_payload_can_be_read(
+        self, api: Api, source: DataverseSource, payload: str, title: str
+    ) -> None:
+        await api.assume(metadata_payload=payload)
+        titles = {each.name: each.title for each in await source.segments()}
+        assert (titles["VIP"], titles["重要客戶"]) == (title, "")
+
     async def test_without_metadata_they_are_found_and_counted_in_the_memberships(
         self, api: Api, source: DataverseSource
     ) -> None:

@@ -477,6 +477,28 @@ class TestSegments:
         assert await source.segments() == [Segment(name) for name in ("Sleeping", "VIP", "客戶")]
         assert dataverse.asked(MEMBERSHIPS) == []
 
+    async def test_titles_come_from_payloads_of_whatever_form(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        payloads = {
+            "VIP": '{"friendlyName":" Very  important "}',
+            "News": '{"v":3,"d":{"DisplayName":"Newsletter readers"}}',
+            "Empty": '{"friendlyName":"Empty"}',
+            "Broken": '{"friendlyName": ',
+            "Nameless": '{"friendlyName":7,"d":[{"displayName":"x"}]}',
+            "None": None,
+        }
+        dataverse.metadata = [segment(name, mscipriv_payload1=text) for name, text in payloads.items()]
+        titles = {each.name: each.title for each in await source.segments()}
+        assert titles == dict.fromkeys(payloads, "") | {"VIP": "Very important", "News": "Newsletter readers"}
+
+    async def test_where_there_is_no_payload_names_have_to_do(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        message = "Could not find a property named 'mscipriv_payload1' on type 'x'"
+        dataverse.trouble(error(400, "0x0", message), at=METADATA)
+        assert [each.name for each in await source.segments()] == ["Empty", "News", "VIP"]
+
     async def test_counts_are_kept_with_the_time_of_counting(self, dataverse: FakeDataverse) -> None:
         time = [NOON]
         source = source_of(dataverse, now=lambda: time[0])
@@ -493,7 +515,7 @@ class TestSegments:
     async def test_where_the_metadata_can_not_be_read_the_memberships_name_them_and_are_counted(
         self, source: DataverseSource, dataverse: FakeDataverse, reply: int
     ) -> None:
-        dataverse.trouble(*[error(reply)] * 3, at=METADATA)
+        dataverse.trouble(*[error(reply)] * 6, at=METADATA)
         found = await source.segments()
         assert [(each.name, each.members) for each in found] == [("News", 35), ("VIP", 10)]
         assert len(dataverse.asked(MEMBERSHIPS)) == 1
@@ -504,7 +526,7 @@ class TestSegments:
         self, source: DataverseSource, dataverse: FakeDataverse
     ) -> None:
         message = "Could not find a property named 'msdyn_isdeleted' on type 'x'"
-        dataverse.trouble(error(400, "0x0", message), at=METADATA)
+        dataverse.trouble(*[error(400, "0x0", message)] * 2, at=METADATA)
         assert [each.name for each in await source.segments()] == ["News", "VIP"]
 
     async def test_many_who_ask_for_segments_at_once_cause_one_scan(

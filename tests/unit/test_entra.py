@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from requests.adapters import BaseAdapter
 
 from bot.sources.entra import (
     AppCertificate,
+    AppIdentity,
     AppSecret,
     DeviceSignIn,
     Registration,
@@ -33,6 +36,7 @@ from bot.sources.entra.errors import (
     SignInAgain,
     SignInError,
     SignInRefused,
+    SignInUnavailable,
     TenantUnknown,
     refusal,
 )
@@ -235,6 +239,44 @@ class TestHeldToken:
         with pytest.raises(SignInRefused):
             await held.get()
         assert await held.get() == "secret-token"
+
+
+class OddAdapter(BaseAdapter):
+    """Whatever is asked, this is the answer."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__()
+        self._body = body
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response._content, response.request = 200, self._body.encode(), request
+        return response
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class OddRegistration(Registration):
+    def session(self) -> requests.Session:
+        http = requests.Session()
+        http.mount("https://", OddAdapter(self.client_id))
+        return http
+
+
+@pytest.mark.parametrize("body", ["", "[]", "null", "7", '"x"', "{}", '{"token_endpoint": 7}', "<html>Log in</html>"])
+async def test_whatever_answers_in_entras_place_is_waited_out_and_named(body: str) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    registration = OddRegistration("https://contoso.crm4.dynamics.com", "contoso", body)
+    identity = AppIdentity(registration, AppSecret("hunter2"), pause=pause)
+    with pytest.raises(SignInError) as failed:
+        await identity.token()
+    assert type(failed.value) in (SignInUnavailable, TenantUnknown)
+    assert "hunter2" not in str(failed.value)
 
 
 class TestRefusals:

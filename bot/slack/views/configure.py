@@ -38,6 +38,7 @@ class SegmentChoice:
     name: str
     members: int | None = None
     counted_at: datetime | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +146,14 @@ def _segments_input(t: Translator, form: ExportForm) -> Json:
 
 
 def segment_option(t: Translator, segment: SegmentChoice) -> Json:
-    """A segment with its member count, where that is known."""
-    detail = ""
+    """A segment with its member count, where that is known, and the title that people know it by."""
+    detail = segment.title
     if segment.members is not None:
-        detail = t.ngettext("{n} member", "{n} members", segment.members).format(n=t.number(segment.members))
+        counted = t.ngettext("{n} member", "{n} members", segment.members).format(n=t.number(segment.members))
         if segment.counted_at is not None:
             when = t.moment(segment.counted_at)
-            detail = t.gettext("{members}, counted {when} UTC").format(members=detail, when=when)
+            counted = t.gettext("{members}, counted {when} UTC").format(members=counted, when=when)
+        detail = f"{counted} · {segment.title}" if segment.title else counted
     return kit.option(segment.name, option_value(segment.name), detail)
 
 

@@ -6,15 +6,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import pyarrow as pa
 import structlog
 
 from bot.sources.base import Segment, SegmentMissing, SourceError
 from bot.sources.dataverse import queries
 from bot.sources.dataverse.client import DataverseClient
-from bot.sources.dataverse.columns import MEMBERSHIP, METADATA, Row
+from bot.sources.dataverse.columns import MEMBERSHIP, METADATA, PAYLOAD, Column, Row
 from bot.sources.dataverse.faults import DataverseError, QueryRefused
 from bot.sources.dataverse.memberships import Members, Roll
-from bot.sources.dataverse.names import nearest
+from bot.sources.dataverse.names import nearest, title_in
 from bot.sources.dataverse.refresh import Refreshes
 
 log = structlog.get_logger(__name__)
@@ -33,16 +34,26 @@ class Enrolment:
 
 @dataclass(slots=True)
 class Listed:
-    """What Customer Insights' metadata says of segments: by name, whether each is active; and which were deleted."""
+    """What Customer Insights' metadata says of segments: by name, whether each is active; and which were deleted.
+
+    `titles`: how people call them, as far as that was asked for and can be told.
+    """
 
     active: dict[str, bool] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
+    titles: dict[str, str] = field(default_factory=dict)
 
     def clear(self) -> None:
         self.active.clear()
         self.deleted.clear()
+        self.titles.clear()
 
-    def add(self, row: Row) -> None:
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take in a page. It may block for some milliseconds: call it in a thread."""
+        for row in rows.to_pylist():
+            self._add(row)
+
+    def _add(self, row: Row) -> None:
         name = row["msdyn_name"]
         if not name or row["msdyn_ishistoryentry"]:
             return
@@ -50,6 +61,8 @@ class Listed:
             self.deleted.add(name)
         else:
             self.active[name] = row["statecode"] != 1
+            if (title := title_in(row.get(PAYLOAD.name))) and title != name:
+                self.titles[name] = title
 
     def is_deleted(self, name: str) -> bool:
         return name in self.deleted and name not in self.active  # or there is a new one of that name
@@ -77,15 +90,19 @@ class Catalog:
 
         Members that were not counted for some hours are counted again in the background, for the next call.
         """
-        listed = (await self._listed()).active
-        if not listed and self._scanned is None:
+        listed = await self._titled()
+        if not listed.active and self._scanned is None:
             async with self._counting:
                 if self._scanned is None:
                     await self._recount()
         elif self._scanned_at is None or self._now() - self._scanned_at >= COUNTS_LAST:
             self._recount_in_background()
-        names = listed.keys() | (self._scanned or set())
-        return [Segment(name, *self._counts.get(name, (None, None))) for name in sorted(names)]
+        names = listed.active.keys() | (self._scanned or set())
+        return [self._segment(name, listed.titles.get(name, "")) for name in sorted(names)]
+
+    def _segment(self, name: str, title: str) -> Segment:
+        members, counted_at = self._counts.get(name, (None, None))
+        return Segment(name, members, counted_at, title)
 
     async def recount(self) -> None:
         """Read all memberships and count the members of every segment (of the first 256 that turn up).
@@ -166,20 +183,30 @@ class Catalog:
             async for page in pages:
                 await asyncio.to_thread(roll.add, page.rows)
 
+    async def _titled(self) -> Listed:
+        """As `_listed`, with titles where the payload can be had."""
+        try:
+            return await self._metadata(queries.METADATA_TITLED, (*METADATA, PAYLOAD), rows=queries.TITLED_ROWS)
+        except DataverseError as error:
+            log.info("dataverse has no titles of segments for us", why=error.code)
+            return await self._listed()
+
     async def _listed(self) -> Listed:
         """Segments by the metadata; empty where it says nothing.
 
         It is a help and no more: whatever goes wrong with it must not stop a reading.
         """
-        listed = Listed()
         try:
-            async with aclosing(self._client.scan(queries.METADATA_ALL, METADATA, listed.clear)) as pages:
-                async for page in pages:
-                    for row in page.rows.to_pylist():
-                        listed.add(row)
+            return await self._metadata(queries.METADATA_ALL, METADATA)
         except DataverseError as error:
             log.info("dataverse has no list of segments for us", why=error.code)
             return Listed()
+
+    async def _metadata(self, query: str, columns: Sequence[Column], rows: int | None = None) -> Listed:
+        listed = Listed()
+        async with aclosing(self._client.scan(query, columns, listed.clear, rows=rows)) as pages:
+            async for page in pages:
+                await asyncio.to_thread(listed.add, page.rows)
         return listed
 
     def _check_empty(self, name: str, roll: Roll, listed: Listed) -> None:

@@ -160,9 +160,11 @@ class DataverseClient:
         return (await self._page(self.root + query, columns, rows)).rows
 
     async def scan(
-        self, query: str, columns: Sequence[Column], on_restart: Callable[[], None]
+        self, query: str, columns: Sequence[Column], on_restart: Callable[[], None], *, rows: int | None = None
     ) -> AsyncGenerator[Page, None]:
         """All rows, page by page; to be closed. The next page is on its way while the caller works on this one.
+
+        `rows`: how many to ask for in a page, if not as many as usual.
 
         Where Dataverse refuses to go on with a link (it expired), the scan begins again after `on_restart`: rows given
         before come again. Raises `Interrupted` if that happens again and again, or another `SourceError`.
@@ -172,7 +174,7 @@ class DataverseClient:
                 log.info("dataverse scan begins again", call=_call(query), restarts=restarts)
                 on_restart()
             try:
-                async with aclosing(self._pages(self.root + query, columns)) as pages:
+                async with aclosing(self._pages(self.root + query, columns, rows or self._page_rows)) as pages:
                     async for page in pages:
                         yield page
             except LinkRefused:
@@ -180,8 +182,8 @@ class DataverseClient:
             return
         raise Interrupted(call=_call(query), times=RESTARTS + 1, source=self.source)
 
-    async def _pages(self, link: str, columns: Sequence[Column]) -> AsyncGenerator[Page, None]:
-        ahead: asyncio.Task[Page] | None = asyncio.create_task(self._page(link, columns, self._page_rows))
+    async def _pages(self, link: str, columns: Sequence[Column], rows: int) -> AsyncGenerator[Page, None]:
+        ahead: asyncio.Task[Page] | None = asyncio.create_task(self._page(link, columns, rows))
         followed = {hash(link)}
         try:
             while ahead is not None:
@@ -189,7 +191,7 @@ class DataverseClient:
                 ahead = None
                 if page.next is not None:
                     self._check_link(page.next, followed)
-                    ahead = asyncio.create_task(self._page(page.next, columns, self._page_rows, is_link=True))
+                    ahead = asyncio.create_task(self._page(page.next, columns, rows, is_link=True))
                 yield page
         finally:
             if ahead is not None:

@@ -127,4 +127,5 @@ METADATA = (
     Column("msdyn_isdeleted", KINDS["Boolean"]),
     Column("msdyn_ishistoryentry", KINDS["Boolean"]),
 )
+PAYLOAD = Column("mscipriv_payload1", _TEXT)
 """What is read of the tables; of the profile, its fields come after the id."""

@@ -18,7 +18,7 @@ WORD = (1 << WORD_BITS) - 1
 COUNTED_NAMES = 256  # when all segments are counted: members of further ones are not
 KNOWN_TEXTS = 50_000  # texts whose meaning is kept at hand …
 KNOWN_CHARACTERS = 8_000_000  # … as long as they are no longer than this together: one alone may have a million
-REMEMBERED_NAMES = 10_000  # names that turned up; Customer Insights allows 1,000 segments
+NAME_CHARACTERS = 500_000  # of names that turned up, remembered together; Customer Insights allows 1,000 segments
 
 SEGMENT_LIST = pa.list_(pa.int32())
 
@@ -76,6 +76,8 @@ class Roll:
         self.unreadable = 0  # rows of whose text nothing could be made
         self.nameless = 0  # rows without a customer's id
         self.again = 0  # further rows of a customer, found out by `members`
+        self._by_fold: dict[str, list[str]] = {}  # these names by what is alike in them
+        self._name_characters = 0
         self.seen: set[str] = set()  # every name that turned up, or very many of them
         self._bits = {name: bit for bit, name in enumerate(self.names or ())}
         self._texts: dict[str | None, int | None] = {}
@@ -117,7 +119,7 @@ class Roll:
 
     def near(self, name: str) -> list[str]:
         """Names that turned up and differ from this one only in case, width of letters or blanks around them."""
-        return sorted(other for other in self.seen if other != name and folded(other) == folded(name))
+        return sorted(other for other in self._by_fold.get(folded(name), ()) if other != name)
 
     @property
     def _width(self) -> int:
@@ -153,8 +155,11 @@ class Roll:
         names = read_names(text)
         if names is None:
             return None
-        if len(self.seen) < REMEMBERED_NAMES:
-            self.seen.update(names)
+        for name in names:
+            if name not in self.seen and self._name_characters + len(name) <= NAME_CHARACTERS:
+                self._name_characters += len(name)
+                self.seen.add(name)
+                self._by_fold.setdefault(folded(name), []).append(name)
         if self.names is None:
             for name in names:
                 if name not in self._bits and len(self._bits) < COUNTED_NAMES:

@@ -11,6 +11,9 @@ from difflib import get_close_matches
 import orjson
 
 WRAPPINGS = 3  # how often JSON may stand in a JSON string
+TITLE_KEYS = ("friendlyname", "displayname")
+TITLE_DEPTH = 3  # objects in objects
+TITLE_CHARACTERS = 100
 ALIKE = 0.8  # how like a name must be to be the one that was meant, from 0 to 1
 
 
@@ -28,6 +31,22 @@ def read_names(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         return None
     return tuple(value)
+
+
+def title_in(payload: object, depth: int = TITLE_DEPTH) -> str:
+    """How people call a segment, by a payload of unknown form: its first text under a name that says so; else empty."""
+    if isinstance(payload, str) and depth == TITLE_DEPTH:
+        try:
+            payload = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return ""
+    if not isinstance(payload, dict):
+        return ""
+    for key, value in payload.items():
+        if key.casefold() in TITLE_KEYS and isinstance(value, str) and value.strip():
+            return " ".join(value.split())[:TITLE_CHARACTERS]
+    inner = (title_in(value, depth - 1) for value in payload.values() if depth > 1)
+    return next(filter(None, inner), "")
 
 
 def folded(name: str) -> str:

@@ -17,6 +17,7 @@ CUSTOMER = "msdynci_customerid"
 MEMBER_OF = "msdynci_segments"
 
 PAGE_ROWS = 5_000  # asked for; a page may be smaller
+TITLED_ROWS = 250  # asked for where each row comes with a payload that may be long
 MAX_URL = 32_768  # characters, service root included
 MAX_CONDITIONS = 400  # in one filter; Dataverse allows 500
 FILTERED_SEGMENTS = 5  # up to so many names are looked for by a filter, more by reading all memberships
@@ -25,6 +26,7 @@ WHO_AM_I = "WhoAmI"
 MEMBERSHIPS_ALL = f"{MEMBERSHIPS}?$select={CUSTOMER},{MEMBER_OF}"
 ATTRIBUTES = f"EntityDefinitions(LogicalName='{PROFILE_TABLE}')/Attributes?$select=LogicalName,AttributeType"
 METADATA_ALL = f"{METADATA}?$select=msdyn_name,statecode,msdyn_isdeleted,msdyn_ishistoryentry"
+METADATA_TITLED = f"{METADATA_ALL},mscipriv_payload1"
 TOTAL_PROFILES = "RetrieveTotalRecordCount(EntityNames=@p1)?@p1=" + quote(f'["{PROFILE_TABLE}"]', safe="")
 
 _PLAIN = re.compile(r"[A-Za-z0-9_ .-]+")

@@ -117,7 +117,7 @@ class MsalCalls:
                 if "authority" in str(error):  # the only sign that MSAL gives of a tenant that is not there
                     raise TenantUnknown(**self.registration.facts) from None
                 raise EntraAway("an answer that is not JSON") from None
-            except (RuntimeError, LookupError):
+            except (RuntimeError, LookupError, TypeError, AttributeError):  # MSAL takes the form of answers on trust
                 raise EntraAway("an answer that is not Entra's") from None
 
 
