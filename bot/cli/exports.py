@@ -38,8 +38,9 @@ def add(
         typer.Option(
             "--map",
             help="ATTRIBUTE=FIELD, ATTRIBUTE='{Field} text' or ATTRIBUTE='\"constant\"'; may be repeated. Attributes: "
-            "email, firstName, lastName, address, country, state, city, postalCode, or custom:NAME. Without any: what "
-            "is suggested.",
+            "email, firstName, lastName, address, country, state, city, postalCode, custom:NAME, or optInStatus with "
+            "optInDate (both or neither; without them new contacts arrive as non-subscribed). Without any: what is "
+            "suggested.",
         ),
     ] = None,
     keep_leavers: Annotated[

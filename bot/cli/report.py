@@ -15,15 +15,19 @@ from bot.services.actor import Actor
 from bot.services.context import Services
 from bot.services.errors import RejectsReplaced
 from bot.services.masking import mask_email, mask_value
-from bot.slack.views.words import attribute_label, finding_words, note_words, reject_reason, status_words
+from bot.slack.views.words import (
+    attribute_label,
+    finding_words,
+    new_contacts_words,
+    note_words,
+    opt_in_word,
+    reject_reason,
+    status_words,
+)
 from storage.models import Run, RunStatus, id_of
 
 SHOWN_REASONS = 8
 
-NON_SUBSCRIBED = (
-    "New contacts arrive at Omnisend as non-subscribed: they may not be mailed until they subscribe. The shop's own "
-    "automations may fire for contacts that were touched."
-)
 IN_DOUBT = (
     "Omnisend has not confirmed what is in doubt: it may be there or not. The next run looks it up and, if need be, "
     "sends it again."
@@ -59,7 +63,7 @@ def print_report(result: Result, reasons: Mapping[str, int]) -> None:
     _print_reasons(reasons, f"ferry export rejects '{run.export_name}' lists them")
     _list(note_words(t, note) for note in run.notes)
     if run.added:
-        say(f"  {NON_SUBSCRIBED}")
+        say(f"  {plain(new_contacts_words(t, run.notes))}")
     if run.in_doubt:
         say(f"  {IN_DOUBT}", style="yellow")
 
@@ -100,7 +104,8 @@ def print_preview(name: str, preview: Preview) -> None:
     _print_reasons({reject_reason(t, reason): count for reason, count in comparison.rejected.items()})
     for sample in preview.samples:
         values = "".join(f", {label} {mask_value(value)}" for label, value in sample.values.items())
-        say(f"  {sample.op}: {sample.customer_id}, {mask_email(sample.email)}{values}")
+        status = f", {opt_in_word(t, sample.opt_in)}" if sample.opt_in else ""
+        say(f"  {sample.op}: {sample.customer_id}, {mask_email(sample.email)}{status}{values}")
     _list(note_words(t, note) for note in preview.notes if note["kind"] != "left_behind")
     if preview.left_behind:
         named = ", ".join(attribute_label(t, attribute) for attribute in preview.left_behind)
@@ -109,7 +114,7 @@ def print_preview(name: str, preview: Preview) -> None:
         say("The guard would ask first:", style="yellow")
         _list(finding_words(t, finding.as_dict()) for finding in preview.findings)
     if comparison.added:
-        say(f"  {NON_SUBSCRIBED}")
+        say(f"  {plain(new_contacts_words(t, preview.notes))}")
     at_limit = f", {t.duration(preview.seconds)} at Omnisend's limit" if preview.seconds else ""
     say(f"About {preview.requests:,} requests{at_limit}.")
 

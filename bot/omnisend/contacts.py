@@ -19,6 +19,7 @@ MAX_PROPERTY_NAME = 128
 MAX_PROPERTY_TEXT = 2_048  # characters
 MAX_EMAIL = 254
 EPOCH = "1970-01-01T00:00:00.000Z"
+CONSENT_SOURCE = "Customer profile, by Segment Ferry"  # said with a subscription that a profile vouches for
 CUSTOM = "custom:"  # prefix of mapping attributes that are custom properties
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
@@ -28,6 +29,7 @@ class ValueKind(StrEnum):
     TEXT = "text"
     COUNTRY = "country"  # a name or code, resolved to ISO 3166-1 alpha-2
     EMAIL = "email"
+    OPT_IN = "opt_in"  # a person's subscription: see `bot.pipeline.opt_in`
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ STANDARD: Mapping[str, Attribute] = {
         Attribute("postalCode", "Postal code"),
     )
 }
+
+
+OPT_IN_STATUS = Attribute("optInStatus", "Opt-in status", ValueKind.OPT_IN)
+OPT_IN_DATE = Attribute("optInDate", "Opt-in date", ValueKind.OPT_IN)
+OPT_IN: Mapping[str, Attribute] = {attribute.name: attribute for attribute in (OPT_IN_STATUS, OPT_IN_DATE)}
+"""Mapped both or neither: Omnisend keeps whichever status has the later date."""
+ATTRIBUTES: Mapping[str, Attribute] = {**STANDARD, **OPT_IN}
 
 
 def property_name(text: str) -> str:

@@ -501,6 +501,9 @@ def _notes(job: Job, difference: Difference) -> list[dict[str, Any]]:
     }
     notes: list[dict[str, Any]] = [{"kind": "resumed"}] if job.resumed else []
     notes += [{"kind": kind, "count": count} for kind, count in counted.items() if count]
+    if comparison.opt_ins:
+        notes.append({"kind": "opt_in", **comparison.opt_ins})
+    notes += [{"kind": kind, "count": count} for kind, count in comparison.opt_ins_unreadable.items()]
     notes += [{"kind": "source", "text": text} for text in summary.notes]
     if left := job.left_behind():
         notes.append({"kind": "left_behind", "attributes": left})

@@ -3,9 +3,18 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bot.omnisend.contacts import CUSTOM, MAX_CUSTOM_PROPERTIES, MAX_PROPERTY_NAME, STANDARD, property_name
+from bot.omnisend.contacts import (
+    ATTRIBUTES,
+    CUSTOM,
+    MAX_CUSTOM_PROPERTIES,
+    MAX_PROPERTY_NAME,
+    OPT_IN,
+    OPT_IN_DATE,
+    OPT_IN_STATUS,
+    property_name,
+)
 from bot.sources.base import Field
 from storage.errors import FerryError, mark
 from storage.models import MappingKind
@@ -61,6 +70,24 @@ class BadTemplate(MappingError):
     remedy = mark("Write fields as {{FieldName}}, for example {{FirstName}} {{LastName}}.")
 
 
+class OptInIncomplete(MappingError):
+    code = "mapping-opt-in"
+    what = mark("An opt-in needs two fields, its status and its date: Omnisend keeps the status with the later date.")
+    remedy = mark("Choose the other field too, or neither: new contacts then arrive as non-subscribed.")
+
+
+class OptInFromText(MappingError):
+    code = "mapping-opt-in-text"
+    what = mark("An opt-in comes from the profile, each person's own: a text can't say it for everybody.")
+    remedy = mark("Choose a profile field for {attribute}.")
+
+
+class OptInFromOneField(MappingError):
+    code = "mapping-opt-in-field"
+    what = mark("The status and the date of an opt-in can't both be in the field {field}.")
+    remedy = mark("Choose the field with the status (such as subscribed or true) and the one with its date.")
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a mapping: `attribute` is made from a field, or from a template such as `{First} {Last}`."""
@@ -86,7 +113,7 @@ class Line:
 
     @property
     def label(self) -> str:
-        return self.property_name if self.is_custom else STANDARD[self.attribute].label
+        return self.property_name if self.is_custom else ATTRIBUTES[self.attribute].label
 
     def parts(self) -> list[tuple[str, bool]]:
         """A template cut into pieces: (text, False) as it stands, (field, True) to be filled in."""
@@ -98,8 +125,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class OptIn:
+    """The fields that say of each person whether they are subscribed, and since when."""
+
+    status: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A mapping that was checked: the email line first, then the others."""
+    """A mapping that was checked: the email line first, then the others, an opt-in's last."""
 
     lines: tuple[Line, ...]
 
@@ -109,7 +144,15 @@ class Plan:
 
     @property
     def attributes(self) -> tuple[Line, ...]:
-        return self.lines[1:]
+        """What is sent as it is: neither the email nor the opt-in."""
+        return tuple(line for line in self.lines[1:] if line.attribute not in OPT_IN)
+
+    @property
+    def opt_in(self) -> OptIn | None:
+        found = {line.attribute: line.value for line in self.lines}
+        if OPT_IN_STATUS.name not in found:
+            return None
+        return OptIn(found[OPT_IN_STATUS.name], found[OPT_IN_DATE.name])
 
     @property
     def fields(self) -> list[str]:
@@ -131,7 +174,7 @@ def check(lines: Iterable[Line], fields: Iterable[Field] | None = None, segments
         if line.attribute in seen:
             raise MappedTwice(line.attribute)
         seen.add(line.attribute)
-        known = _PROPERTY_NAME.fullmatch(line.property_name) if line.is_custom else line.attribute in STANDARD
+        known = _PROPERTY_NAME.fullmatch(line.property_name) if line.is_custom else line.attribute in ATTRIBUTES
         if not known:
             raise UnknownAttribute(line.attribute)
         if line.kind is MappingKind.TEMPLATE and re.search(r"[{}]", _PLACEHOLDER.sub("", line.value)):
@@ -139,9 +182,24 @@ def check(lines: Iterable[Line], fields: Iterable[Field] | None = None, segments
     custom = sum(line.is_custom for line in lines) + segments
     if custom > MAX_CUSTOM_PROPERTIES:
         raise TooManyProperties("custom", count=custom, most=MAX_CUSTOM_PROPERTIES)
+    opt_in = _check_opt_in([line for line in lines if line.attribute in OPT_IN])
     if fields is not None:
         _check_fields(lines, [field.name for field in fields])
-    return Plan((email[0], *(line for line in lines if line is not email[0])))
+    others = (line for line in lines if line is not email[0] and line.attribute not in OPT_IN)
+    return Plan((email[0], *others, *opt_in))
+
+
+def _check_opt_in(lines: Sequence[Line]) -> list[Line]:
+    """Its status and its date, or nothing."""
+    mapped = {line.attribute: line for line in lines if line.value.strip()}
+    for name in OPT_IN if lines else ():
+        if name not in mapped:
+            raise OptInIncomplete(name)
+        if mapped[name].kind is not MappingKind.FIELD:
+            raise OptInFromText(name)
+    if lines and len({line.value for line in lines}) == 1:
+        raise OptInFromOneField(OPT_IN_DATE.name, field=lines[0].value)
+    return [replace(mapped[name], clear=False) for name in OPT_IN if name in mapped]
 
 
 def _check_fields(lines: Sequence[Line], names: Sequence[str]) -> None:

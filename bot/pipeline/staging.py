@@ -11,17 +11,18 @@ a contact that is in none of the new segments need not be sent again, and one th
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
 
 from bot.duck import DuckDBConnection, identifier, literal
-from bot.omnisend.contacts import EPOCH, MAX_EMAIL, MAX_PROPERTY_TEXT, STANDARD
-from bot.pipeline import countries
+from bot.omnisend.contacts import MAX_EMAIL, MAX_PROPERTY_TEXT, STANDARD
+from bot.pipeline import countries, opt_in
 from bot.pipeline.mapping import Line, Plan
 from bot.sources.base import CUSTOMER_ID, SEGMENTS
-from storage.models import MappingKind
+from storage.models import MappingKind, now
 from storage.secrets import DIGEST_BYTES, DigestKey
 
 FORMAT = "1"  # of the canonical form; a new one makes every contact a changed one
@@ -77,6 +78,8 @@ class Comparison:
     unresolved_countries: int = 0
     ledger: int = 0  # contacts in the ledger before
     members: dict[str, int] = field(default_factory=dict)  # contacts that shall have the segment's property true
+    opt_ins: dict[str, int] = field(default_factory=dict)  # of those to send, by status; empty if none is mapped
+    opt_ins_unreadable: dict[str, int] = field(default_factory=dict)  # by reason, profiles that then count as without
 
     @property
     def to_send(self) -> int:
@@ -92,6 +95,7 @@ class Sample:
     email: str
     values: dict[str, str]
     segments: list[str]
+    opt_in: str = ""  # the status that would go; empty if none is mapped
 
 
 class Staging:
@@ -106,10 +110,16 @@ class Staging:
         *,
         dropping: Sequence[str] = (),
         keep_leavers: bool = False,
+        at: datetime | None = None,
     ) -> None:
-        """`dropping`: properties of deselected segments, sent as false with whatever is sent."""
+        """`dropping`: properties of deselected segments, sent as false with whatever is sent.
+
+        `at`: the present, which no opt-in may be later than.
+        """
         self._con = connection
         self._plan = plan
+        self._opt_in = plan.opt_in
+        self._now_ms = int((at or now()).timestamp() * 1_000)
         self._segments = tuple(segments)
         self._dropping = tuple(dropping)
         self._keep_leavers = keep_leavers
@@ -195,14 +205,22 @@ class Staging:
         return self._count()
 
     def _fold(self) -> None:
-        """Find the emails of several profiles. The smallest customer id wins; memberships are united."""
+        """Find the emails of several profiles. The smallest customer id wins; memberships are united.
+
+        Of several opt-ins the latest counts, whoever's it is.
+        """
         values = ", ".join(["customer_id", *self._columns()])
-        self._con.execute("CREATE TABLE duplicates (digest BLOB, mask UHUGEINT, row BIGINT, profiles BIGINT)")
+        columns, latest = "digest BLOB, mask UHUGEINT, row BIGINT, profiles BIGINT", ""
+        if self._opt_in:
+            # Omnisend's own rule among several statuses of one address; of two at the same time, the refusal counts.
+            columns += ", opt STRUCT(since BIGINT, status VARCHAR)"
+            latest = ", max({'since': opt_since, 'status': opt_status}) FILTER (opt_status IS NOT NULL)"
+        self._con.execute(f"CREATE TABLE duplicates ({columns})")
         for part in self._slices():
             staged = f"(SELECT * FROM staged WHERE reason IS NULL AND {part})"
             self._con.execute(
                 f"""INSERT INTO duplicates
-                SELECT digest, bit_or(mask), arg_min(row, ROW({values})), count(*) FROM {staged}
+                SELECT digest, bit_or(mask), arg_min(row, ROW({values})), count(*){latest} FROM {staged}
                 WHERE digest IN (SELECT digest FROM {staged} GROUP BY digest HAVING count(*) > 1) GROUP BY digest"""
             )
 
@@ -220,6 +238,9 @@ class Staging:
 
     def _verdicts_sql(self, part: str) -> str:
         """Each wanted contact of a slice with what is to be done: every column of `staged`, and op, payload, known."""
+        replaced = "coalesce(d.mask, s.mask) AS mask"
+        if self._opt_in:
+            replaced += f", {_latest('status')} AS opt_status, {_latest('since')} AS opt_since"
         return f"""
             SELECT w.*, CASE WHEN h.digest IS NOT NULL THEN 'held'
                              WHEN r.digest IS NOT NULL THEN 'refused'
@@ -228,7 +249,7 @@ class Staging:
                              WHEN l.state <> 'confirmed' AND NOT l.known THEN 'added'
                              ELSE 'changed' END AS op,
                    l.digest IS NOT NULL AND (l.known OR l.state IN ('confirmed', 'in_doubt')) AS known
-            FROM (SELECT s.* REPLACE (coalesce(d.mask, s.mask) AS mask),
+            FROM (SELECT s.* REPLACE ({replaced}),
                          {_keyed(self._canonical_sql("s", "coalesce(d.mask, s.mask)"))} AS payload
                   FROM (SELECT * FROM staged WHERE reason IS NULL AND {part}) s
                   LEFT JOIN (SELECT * FROM duplicates WHERE {part}) d USING (digest)
@@ -243,6 +264,8 @@ class Staging:
 
     def _count(self) -> Comparison:
         bits = "".join(f", count(*) FILTER ({_bit('mask', position)})" for position in range(len(self._segments)))
+        if self._opt_in:
+            bits += "".join(f", count(*) FILTER (opt_status = '{status}')" for status in _DATED)
         counts: list[tuple[Any, ...]] = []
         for part in self._slices():
             sql = f"SELECT op, count(*){bits} FROM ({self._verdicts_sql(part)}) GROUP BY op"
@@ -275,7 +298,14 @@ class Staging:
                 segment.name: sum(row[2 + position] for row in counts)
                 for position, segment in enumerate(self._segments)
             },
+            opt_ins=_opt_ins([row for row in counts if row[0] in ("added", "changed")]) if self._opt_in else {},
+            opt_ins_unreadable=self._opt_ins_unreadable() if self._opt_in else {},
         )
+
+    def _opt_ins_unreadable(self) -> dict[str, int]:
+        sql = """SELECT opt_unreadable, count(*) FROM staged
+            WHERE reason IS NULL AND opt_unreadable IS NOT NULL GROUP BY 1 ORDER BY 1"""
+        return dict(self._con.execute(sql).fetchall())
 
     def outdated_refusals(self) -> list[bytes]:
         """Contacts that Omnisend refused once and that this difference no longer skips for it: changed, or gone."""
@@ -297,7 +327,7 @@ class Staging:
         `only`: these contacts again, whatever they were.
         """
         which = "v.op IN ('added', 'changed')" if only is None else f"v.digest IN ({self._again(only)})"
-        values = "".join(f", {column}" for column in self._columns())
+        values = "".join(f", {column}" for column in [*self._columns(), *self._opt_columns()])
         known = "known" if only is None else "true"
         for part in self._slices():
             self._con.execute(
@@ -329,7 +359,8 @@ class Staging:
 
     def samples(self, most: int = 3) -> list[Sample]:
         """The first contacts to be sent, with their values by attribute label."""
-        columns = ", ".join(["customer_id", "op", "email", "mask", *self._columns()])
+        status = "opt_status" if self._opt_in else "NULL"
+        columns = ", ".join(["customer_id", "op", "email", "mask", status, *self._columns()])
         rows: list[tuple[Any, ...]] = []
         for part in self._slices():
             sql = f"""SELECT {columns} FROM ({self._verdicts_sql(part)})
@@ -343,8 +374,9 @@ class Staging:
                 customer_id=row[0],
                 op=row[1],
                 email=row[2],
-                values={label: value for label, value in zip(labels, row[4:], strict=True) if value is not None},
+                values={label: value for label, value in zip(labels, row[5:], strict=True) if value is not None},
                 segments=[segment.name for bit, segment in enumerate(self._segments) if int(row[3]) >> bit & 1],
+                opt_in=(row[4] or opt_in.Status.NON_SUBSCRIBED) if self._opt_in else "",
             )
             for row in rows
         ]
@@ -369,8 +401,14 @@ class Staging:
     def _columns(self) -> list[str]:
         return [f"a{position}" for position in range(len(self._plan.attributes))]
 
+    def _opt_columns(self) -> list[str]:
+        return ["opt_status", "opt_since"] if self._opt_in else []
+
     def _create_tables(self) -> None:
         values = "".join(f", {column} VARCHAR" for column in self._columns())
+        if self._opt_in:
+            values += ", opt_status VARCHAR, opt_since BIGINT, opt_unreadable VARCHAR"
+            self._con.execute(opt_in.MACROS)
         self._con.execute(
             f"""
             CREATE TABLE staged (row BIGINT, customer_id VARCHAR, email VARCHAR, digest BLOB, reason VARCHAR,
@@ -400,6 +438,10 @@ class Staging:
         final = "".join(f", {'k.code' if n in country else f'left(x{n}, {limits[n]})'}" for n in range(len(lines)))
         cut = " OR ".join([f"coalesce(length(x{n}) > {most}, false)" for n, most in limits.items()]) or "false"
         lost = f"x{country[0]} IS NOT NULL AND k.code IS NULL" if country else "false"
+        if self._opt_in:
+            status, date = self._field_sql(self._opt_in.status), self._field_sql(self._opt_in.date)
+            raw += f", {status} AS opt_word, {date} AS opt_text"
+            final += f", {opt_in.reading_sql('opt_word', 'opt_text', self._now_ms)}"
         join = f"LEFT JOIN countries k ON k.folded = lower(x{country[0]})" if country else ""
         mask = "list_reduce(list_transform({}, lambda i: 1::UHUGEINT << i::UHUGEINT), lambda a, b: a | b)"
         return f"""
@@ -458,16 +500,22 @@ class Staging:
         for position, segment in sorted(enumerate(self._segments), key=lambda item: item[1].property_name):
             true = f"{_RECORD} || {literal('segment')} || {_UNIT} || {literal(segment.property_name)}"
             parts.append(f"CASE WHEN {_bit(mask, position)} THEN {true} ELSE '' END")
+        if self._opt_in:
+            status, since = _latest("status"), _latest("since")
+            dated = f"{_RECORD} || {literal('optIn')} || {_UNIT} || {status} || {_UNIT} || {since}"
+            parts.append(f"CASE WHEN {status} IS NOT NULL THEN {dated} ELSE '' END")
         return " || ".join(parts)
 
     def _body_sql(self) -> str:
         """The contact as JSON text, built by concatenation: keys are ours, values go through `to_json`."""
-        start = (
-            '{"identifiers":[{"type":"email","id":',
-            ',"channels":{"email":{"status":"nonSubscribed","statusChangedAt":"' + EPOCH + '"}},'
-            '"sendWelcomeMessage":false}]',
-        )
-        parts = [literal(start[0]), "to_json(email)", literal(start[1])]
+        channels = opt_in.channel_sql("opt_status", "opt_since") if self._opt_in else literal(opt_in.NO_OPT_IN)
+        parts = [
+            literal('{"identifiers":[{"type":"email","id":'),
+            "to_json(email)",
+            literal(',"channels":'),
+            channels,
+            literal(',"sendWelcomeMessage":false}]'),
+        ]
         custom: list[str] = []
         for position, line in enumerate(self._plan.attributes):
             value = f"a{position}"
@@ -510,6 +558,20 @@ FROM (SELECT digest FROM ledger WHERE {part}) l
 WHERE l.digest NOT IN (SELECT digest FROM staged WHERE reason IS NULL AND {part})
    OR l.digest IN (SELECT digest FROM suppressed)
 """
+
+
+_DATED = (opt_in.Status.SUBSCRIBED, opt_in.Status.UNSUBSCRIBED)
+
+
+def _latest(part: str) -> str:
+    """`status` or `since` of a contact's opt-in: of the duplicates (`d`) of a profile (`s`), if there are any."""
+    return f"CASE WHEN d.row IS NULL THEN s.opt_{part} ELSE d.opt.{part} END"
+
+
+def _opt_ins(counts: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    """How many contacts go with which status. A row of `counts` has all of them second, each of `_DATED` at its end."""
+    dated = {status.value: sum(row[n - len(_DATED)] for row in counts) for n, status in enumerate(_DATED)}
+    return dated | {opt_in.Status.NON_SUBSCRIBED.value: sum(row[1] for row in counts) - sum(dated.values())}
 
 
 def _keyed(message: str) -> str:

@@ -26,7 +26,7 @@ from bot.services.names import LONGEST, check_name, fold
 from bot.services.overview import ExportView, views
 from bot.services.ownership import own_segments, segments_of, selected_names
 from bot.services.ports import Reads
-from bot.services.remarks import Remark, mapped_differently
+from bot.services.remarks import Remark, mapped_differently, subscription
 from bot.services.schedules import put_schedule, refresh_of
 from bot.services.stopping import active_run, stop_runs
 from bot.sources.base import Field, Segment
@@ -119,9 +119,10 @@ class Exports:
             connection = await connection_of(session, export)
             remarks = await mapped_differently(session, export, connection) if connection else []
             refresh = await refresh_of(session, export.team_id)
+            arrival = await subscription(session, export)
         if export.when is When.REFRESH and (refresh is None or not refresh.active):
             remarks.append(Remark("no-schedule"))
-        return [*remarks, Remark("non-subscribed"), Remark("automations")]
+        return [*remarks, arrival, Remark("automations")]
 
     # --- saving
 

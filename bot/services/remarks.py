@@ -7,6 +7,8 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.omnisend.contacts import OPT_IN
+from bot.pipeline.mapping import Line
 from storage.errors import mark
 from storage.models import Connection, Export, FieldMapping
 
@@ -14,6 +16,11 @@ _TEXTS = {
     "non-subscribed": mark(
         "New contacts arrive at Omnisend as non-subscribed: they may not be mailed until they subscribe. Nobody's "
         "subscription is ever changed."
+    ),
+    "opt-in": mark(
+        "Contacts arrive at Omnisend with the opt-in of their profile, and as non-subscribed where it has none that "
+        "can be read. Omnisend keeps whichever status has the later date. Whoever arrives as subscribed may be mailed "
+        "at once."
     ),
     "automations": mark(
         "The shop's own automations may fire for the contacts that an export creates or changes. Look at those that "
@@ -35,7 +42,17 @@ class Remark:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def explain(self, translate: Callable[[str], str] = str) -> str:
-        return translate(_TEXTS[self.kind]).format(**self.facts)
+        facts = dict(self.facts)
+        if "attribute" in facts:
+            line = Line(facts["attribute"], "")
+            facts["attribute"] = line.label if line.is_custom else translate(line.label)
+        return translate(_TEXTS[self.kind]).format(**facts)
+
+
+async def subscription(session: AsyncSession, export: Export) -> Remark:
+    """As what new contacts arrive."""
+    mapped = await _rows(session, FieldMapping.export_id == export.id)
+    return Remark("opt-in" if any(row.attribute in OPT_IN for row in mapped) else "non-subscribed")
 
 
 async def mapped_differently(session: AsyncSession, export: Export, connection: Connection) -> list[Remark]:

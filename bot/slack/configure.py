@@ -1,6 +1,5 @@
-"""The flow of setting up an export: form, mapping row by row, options, saving. Saving never runs anything."""
+"""The flow of setting up an export: form, options, saving. Saving never runs anything."""
 
-import re
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -12,16 +11,18 @@ from bot.services.schedules import ScheduleDraft
 from bot.slack.desk import Desk
 from bot.slack.drafts import Draft, Drafts
 from bot.slack.ids import Action, Field, Modal
+from bot.slack.mapping import Mapping
 from bot.slack.router import Router
 from bot.slack.views import common, kit
 from bot.slack.views import configure as views
-from bot.slack.views.configure import AttributeForm, OptionsForm, Row
+from bot.slack.views.configure import OptionsForm
 from bot.slack.views.kit import Json
+from bot.slack.views.mapping import OPT_IN_DATE, OPT_IN_STATUS, OptIn, Row
 from bot.slack.views.schedule import Recurrence
-from bot.slack.views.words import CUSTOM, explained
+from bot.slack.views.words import explained
 from bot.slack.visit import Reply, Visit
 from storage.errors import FerryError
-from storage.models import ConnectionState, FieldMapping, Leavers, MappingKind, When
+from storage.models import ConnectionState, FieldMapping, Leavers, When
 
 FIELDS = {
     "name": Field.NAME,
@@ -34,7 +35,6 @@ FIELDS = {
 }
 """Where an error of a draft's field stands in the form."""
 
-_PROPERTY = re.compile(r"\w{1,128}", re.ASCII)
 _SHARES = ("fall", "removals", "rejects")  # limits that people give as percent
 
 
@@ -43,6 +43,7 @@ class Configuring:
         self._desk = desk
         self._services = desk.services
         self._drafts = Drafts()
+        Mapping(router, self._drafts)
         router.click(Action.EXPORT, self.new)
         router.click(Action.EDIT_EXPORT, self.edit)
         router.click(Action.DUPLICATE_EXPORT, self.duplicate)
@@ -50,16 +51,9 @@ class Configuring:
         router.choice(Field.CONNECTION, self._connection_chosen)
         router.choice(Field.SEGMENTS, self._segments_chosen)
         router.choice(Field.WHEN, self._when_chosen)
-        router.click(Action.ADD_ATTRIBUTE, self._add_attribute)
-        router.click(Action.ADD_SUGGESTED, self._add_suggested)
-        router.choice(Action.ROW, self._row_menu)
-        router.choice(Field.ATTRIBUTE, self._attribute_chosen)
-        router.submit(Modal.ATTRIBUTE, self._attribute_submitted)
         router.click(Action.OPTIONS, self._open_options)
         router.submit(Modal.OPTIONS, self._options_submitted)
         router.offer(Field.SEGMENTS, self._offer_segments)
-        router.offer(Field.EMAIL, self._offer_fields)
-        router.offer(Field.SOURCE_FIELD, self._offer_fields)
         router.offer(Field.ZONE, self._offer_zones)
         router.submit(Modal.EXPORT, self._submitted)
 
@@ -181,76 +175,9 @@ class Configuring:
         names = draft.segments_with(visit.text)
         return [views.segment_option(visit.t, draft.segment_choice(name)) for name in names[:100]]
 
-    async def _offer_fields(self, visit: Visit) -> list[Json]:
-        draft = self._draft(visit)
-        names = draft.fields_with(visit.text)
-        return [views.field_option(name, draft.samples, visit.t) for name in names[:100]]
-
     async def _offer_zones(self, visit: Visit) -> list[Json]:
         typed = visit.text.casefold().replace(" ", "_")
         return [kit.option(zone, zone) for zone in _zones() if typed in zone.casefold()][:100]
-
-    # --- the mapping, row by row
-
-    async def _add_attribute(self, visit: Visit) -> None:
-        draft = self._draft(visit)
-        draft.remember(visit.form)
-        await visit.open(visit.t.gettext("Add attribute"))
-        form = AttributeForm(draft.id, draft.free_attributes, samples=draft.samples)
-        await visit.show(views.attribute_form(visit.t, form))
-
-    async def _add_suggested(self, visit: Visit) -> None:
-        draft = self._draft(visit)
-        draft.remember(visit.form)
-        draft.add_suggested()
-        await visit.show(views.export_form(visit.t, draft.form()))
-
-    async def _row_menu(self, visit: Visit) -> None:
-        """An entry of a row's menu: `change:`, `clear:` or `remove:` and the attribute."""
-        draft = self._draft(visit)
-        draft.remember(visit.form)
-        act, _, attribute = str(visit.selected).partition(":")
-        row = draft.row(attribute)
-        if act == "change" and row is not None:
-            await visit.open(visit.t.gettext("Change attribute"))
-            form = AttributeForm(draft.id, (), attribute, editing=True, row=row, samples=draft.samples)
-            await visit.show(views.attribute_form(visit.t, form))
-            return
-        if act == "clear" and row is not None:
-            draft.put(Row(row.attribute, row.value, row.kind, not row.clear))
-        elif act == "remove":
-            draft.drop(attribute)
-        await visit.show(views.export_form(visit.t, draft.form()))
-
-    async def _attribute_chosen(self, visit: Visit) -> None:
-        """Show the field that the profile most likely has for it; for a custom property, ask its name."""
-        draft = self._draft(visit)
-        attribute = str(visit.selected)
-        suggested = draft.suggestions.get(attribute, "")
-        form = AttributeForm(draft.id, draft.free_attributes, attribute, samples=draft.samples, suggested=suggested)
-        await visit.show(views.attribute_form(visit.t, form))
-
-    def _attribute_submitted(self, visit: Visit) -> Reply:
-        draft, form, _ = self._draft(visit), visit.form, visit.t.gettext
-        editing = visit.metadata.partition("|")[2]
-        name = draft.full_name(form.choice(Field.SOURCE_FIELD), draft.field_names)
-        template = form.text(Field.TEMPLATE)
-        if bool(name) == bool(template):
-            error = _("Choose a field or write a text.") if not name else _("Choose a field or write a text, not both.")
-            return Reply.refuse({form.block(Field.TEMPLATE if name else Field.SOURCE_FIELD): error})
-        attribute = editing or form.choice(Field.ATTRIBUTE)
-        if attribute == CUSTOM:
-            given = form.text(Field.PROPERTY)
-            property_name = given or _property_name(name)
-            at = form.block(Field.PROPERTY)
-            if not _PROPERTY.fullmatch(property_name):
-                return Reply.refuse({at: _("Latin letters, digits and _ only, at most 128.")})
-            attribute = CUSTOM + property_name
-            if draft.row(attribute):
-                return Reply.refuse({at: _("This custom property is mapped already.")})
-        kind = MappingKind.FIELD if name else MappingKind.TEMPLATE
-        draft.put(Row(attribute, name or template, kind, form.ticked(Field.CLEAR)))
-        return Reply.close(self._show_below)
 
     async def _show_below(self, visit: Visit) -> None:
         await visit.update_below(views.export_form(visit.t, self._draft(visit).form()))
@@ -365,9 +292,14 @@ def _take_over(draft: Draft, view: ExportView) -> None:
     draft.connection_id = export.connection_id
     draft.segments = list(view.selected)
     draft.leavers, draft.notify, draft.limits = export.leavers, tuple(export.notify), dict(export.limits)
-    draft.email = next((line.value for line in view.lines if line.attribute == "email"), "")
+    mapped = {line.attribute: line.value for line in view.lines}
+    draft.email = mapped.get("email", "")
+    if OPT_IN_STATUS in mapped:
+        draft.opt_in = OptIn(mapped[OPT_IN_STATUS], mapped[OPT_IN_DATE])
     draft.rows = [
-        Row(line.attribute, line.value, line.kind, line.clear) for line in view.lines if line.attribute != "email"
+        Row(line.attribute, line.value, line.kind, line.clear)
+        for line in view.lines
+        if line.attribute != "email" and line.attribute not in (OPT_IN_STATUS, OPT_IN_DATE)
     ]
     if schedule is not None and schedule.export_id is not None:
         draft.recurrence = Recurrence(tuple(schedule.times), tuple(schedule.weekdays), schedule.zone)
@@ -375,6 +307,8 @@ def _take_over(draft: Draft, view: ExportView) -> None:
 
 def _export_draft(draft: Draft) -> ExportDraft:
     rows = [Row("email", draft.email), *draft.rows]
+    if draft.opt_in:
+        rows += [Row(OPT_IN_STATUS, draft.opt_in.status), Row(OPT_IN_DATE, draft.opt_in.date)]
     lines = [
         line_of(
             FieldMapping(
@@ -409,12 +343,10 @@ def _place(error: FerryError) -> Field | None:
     """Where in the form an error belongs: a field of the draft, or the mapping's email."""
     if isinstance(error, FieldError):
         return FIELDS.get(error.field)
-    return Field.EMAIL if getattr(error, "attribute", "") == "email" else None
-
-
-def _property_name(name: str) -> str:
-    """A custom property named after a field: only what Omnisend takes of it."""
-    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:128]
+    attribute = getattr(error, "attribute", "")
+    if attribute in (OPT_IN_STATUS, OPT_IN_DATE):
+        return Field.OPT_IN_STATUS
+    return Field.EMAIL if attribute == "email" else None
 
 
 def _shown_limit(name: str, value: float) -> str:

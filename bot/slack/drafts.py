@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from bot.services.exports import SourceChoices
 from bot.slack.form import Form
 from bot.slack.ids import Field
-from bot.slack.views.configure import STANDARD, ExportForm, Row, SegmentChoice
+from bot.slack.views.configure import ExportForm, SegmentChoice
+from bot.slack.views.mapping import STANDARD, OptIn, Row
 from bot.slack.views.schedule import Recurrence
 from storage.errors import FerryError, mark
 from storage.models import Leavers, MappingKind, When
@@ -39,6 +40,7 @@ class Draft:
     segments: list[str] = field(default_factory=list)
     email: str = ""
     rows: list[Row] = field(default_factory=list)
+    opt_in: OptIn | None = None
     when: When = When.MANUAL
     recurrence: Recurrence = field(default_factory=Recurrence)
     channel: str = ""
@@ -85,6 +87,7 @@ class Draft:
             rows=self.rows,
             samples=self.samples,
             suggestions=self.suggestions,
+            opt_in=self.opt_in,
             when=self.when,
             refresh_active=self.refresh_active,
             recurrence=self.recurrence,

@@ -18,6 +18,7 @@ class Modal(StrEnum):
     DECLINE = "decline"
     EXPORT = "export"
     ATTRIBUTE = "attribute"
+    OPT_IN = "opt_in"
     OPTIONS = "options"
     REFRESH = "refresh"
     ADMINS = "admins"
@@ -59,6 +60,7 @@ class Action(StrEnum):
     EMPTY_AND_REMOVE = "empty_and_remove"
     ADD_ATTRIBUTE = "add_attribute"
     ADD_SUGGESTED = "add_suggested"
+    OPT_IN = "opt_in"
     ROW = "row"  # the menu of a mapping row
     OPTIONS = "options"
 
@@ -100,6 +102,8 @@ class Field(StrEnum):
     SOURCE_FIELD = "source_field"
     TEMPLATE = "template"
     CLEAR = "clear"
+    OPT_IN_STATUS = "opt_in_status"
+    OPT_IN_DATE = "opt_in_date"
     WHEN = "when"
     TIMES = "times"
     WEEKDAYS = "weekdays"

@@ -117,6 +117,7 @@ class Operating:
                     op=sample.op,
                     values={name: value if full else mask_value(value) for name, value in sample.values.items()},
                     segments=sample.segments,
+                    opt_in=sample.opt_in,
                 )
                 for sample in found.samples
             ],

@@ -24,7 +24,7 @@ from bot.slack.form import Form
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Once
 from bot.slack.views import kit
-from bot.slack.views.configure import Row
+from bot.slack.views.mapping import Row
 from bot.slack.views.words import explained
 from storage.errors import FerryError
 from storage.models import MappingKind

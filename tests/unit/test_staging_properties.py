@@ -137,7 +137,7 @@ class Model:
         return known or state in ("confirmed", "in_doubt")
 
     def comparison(self) -> Comparison:
-        ops = Counter(op for name in NAMES if (op := self.op(name)))
+        ops: Any = Counter(op for name in NAMES if (op := self.op(name)))
         return Comparison(
             profiles=len(self.case.rows),
             wanted=len(self.wanted),

@@ -18,6 +18,7 @@ from bot.slack.views import (
     history,
     home,
     kit,
+    mapping,
     preview,
     report,
     requests,
@@ -28,11 +29,12 @@ from bot.slack.views import (
     workspace,
 )
 from bot.slack.views.common import Choice
-from bot.slack.views.configure import AttributeForm, ExportForm, OptionsForm, Row, SegmentChoice
+from bot.slack.views.configure import ExportForm, OptionsForm, SegmentChoice
 from bot.slack.views.connect import ConnectForm, SourceChoice
 from bot.slack.views.connections import ConnectionRow, InUse
 from bot.slack.views.exports import ExportLine
 from bot.slack.views.home import Attention, Home
+from bot.slack.views.mapping import AttributeForm, OptIn, OptInForm, Row
 from bot.slack.views.preview import Example, PreviewCard
 from bot.slack.views.runs import Pace
 from bot.slack.views.schedule import Recurrence
@@ -201,7 +203,7 @@ def _connection_row(s: Size, number: int) -> ConnectionRow:
 
 
 def _configure(t: Translator, s: Size) -> Made:
-    rows = [Row(name, s.wild, MappingKind.FIELD, clear=True) for name in configure.STANDARD]
+    rows = [Row(name, s.wild, MappingKind.FIELD, clear=True) for name in mapping.STANDARD]
     rows += [
         Row(f"custom:{n}_".ljust(120, "x"), s.text[:500], MappingKind.TEMPLATE, clear=bool(n % 2))
         for n in range(s.many)
@@ -221,7 +223,8 @@ def _configure(t: Translator, s: Size) -> Made:
                 email=s.wild,
                 rows=rows if s is LONG else [],
                 samples=samples,
-                suggestions=dict.fromkeys(configure.STANDARD, s.wild) if at else {},
+                suggestions=dict.fromkeys(mapping.STANDARD, s.wild) if at else {},
+                opt_in=OptIn(s.wild, s.wild[::-1]) if at is None else None,
                 when=when,
                 refresh_active=False,
                 recurrence=Recurrence(
@@ -241,7 +244,7 @@ def _configure(t: Translator, s: Size) -> Made:
         for attribute in ("", "firstName", "custom:", "custom:".ljust(135, "x")):
             attribute_form = AttributeForm(
                 "d",
-                configure.STANDARD,
+                mapping.STANDARD,
                 attribute,
                 editing=row is not None,
                 row=row,
@@ -249,7 +252,9 @@ def _configure(t: Translator, s: Size) -> Made:
                 suggested=s.wild,
                 problem=s.text[:1_000],
             )
-            yield "modal", configure.attribute_form, configure.attribute_form(t, attribute_form)
+            yield "modal", mapping.attribute_form, mapping.attribute_form(t, attribute_form)
+    for chosen in (None, OptIn(s.wild, s.wild)):
+        yield "modal", mapping.opt_in_form, mapping.opt_in_form(t, OptInForm("d", chosen, samples))
     limits = {name: "99.5" if name != "new_contacts" else "100" for name in configure.LIMIT_FIELDS}
     options = OptionsForm("d", Leavers.KEEP, [PERSON] * min(s.many, 20), limits if s is LONG else {}, problem=s.text)
     yield "modal", configure.options_form, configure.options_form(t, options)
@@ -268,7 +273,8 @@ def a_run(s: Size, **values: Any) -> Run:
     kinds = [
         "resumed", "duplicates", "cut", "unresolved_countries", "without_profile", "held", "refused", "source",
         "left_behind", "segment_by_hand", "segment_later", "segment_renamed", "segments_scope", "segments_unknown",
-        "question_expired", "question_superseded", "rejected", "something newer",
+        "question_expired", "question_superseded", "opt_in", "opt_in_status", "opt_in_date", "opt_in_future",
+        "rejected", "something newer",
     ]  # fmt: skip
     reasons = dict.fromkeys(["missing_email", "invalid_email", "email_too_long", "suppressed", "omnisend"], s.number)
     note = {

@@ -1,4 +1,4 @@
-"""Setting up an export: segments, mapping row by row, when it runs, where it reports."""
+"""Setting up an export: segments, when it runs, where it reports; what may be done with it afterwards."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,27 +8,13 @@ from bot.i18n import Translator
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
+from bot.slack.views.mapping import OptIn, Row, field_option, mapping_blocks, opt_in_blocks, option_value
 from bot.slack.views.schedule import Recurrence, recurrence_inputs
-from bot.slack.views.words import CUSTOM, attribute_label, mention
-from storage.models import Leavers, MappingKind, When
+from bot.slack.views.words import mention
+from storage.models import Leavers, When
 
 NAME_LENGTH = 75
-PROPERTY_LENGTH = 128  # Omnisend docs, Contacts: name of a custom property
-TEMPLATE_LENGTH = 500
 MOST_SEGMENTS = 100
-SHOWN_ROWS = 70  # a modal holds 100 blocks
-
-STANDARD = ("firstName", "lastName", "address", "country", "state", "city", "postalCode")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the mapping: an Omnisend attribute, made from a field or a template."""
-
-    attribute: str
-    value: str
-    kind: MappingKind = MappingKind.FIELD
-    clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +42,7 @@ class ExportForm:
     rows: Sequence[Row] = ()
     samples: Mapping[str, str] = field(default_factory=dict)  # masked, by field
     suggestions: Mapping[str, str] = field(default_factory=dict)  # attribute → field, not mapped yet
+    opt_in: OptIn | None = None
     when: When = When.MANUAL
     refresh_active: bool = True
     recurrence: Recurrence = field(default_factory=Recurrence)
@@ -85,7 +72,9 @@ def export_form(t: Translator, form: ExportForm) -> Json:
         *_problem(form, Field.SEGMENTS),
         _email_input(t, form),
         *_problem(form, Field.EMAIL),
-        *_mapping(t, form),
+        *mapping_blocks(t, form.rows, form.samples, form.suggestions),
+        *opt_in_blocks(t, form.opt_in),
+        *_problem(form, Field.OPT_IN_STATUS),
         *_when(t, form),
         kit.field(
             _("Report to channel"),
@@ -97,10 +86,7 @@ def export_form(t: Translator, form: ExportForm) -> Json:
         *_problem(form, Field.CHANNEL),
         *_options(t, form),
         kit.context(
-            _(
-                "Saving sends nothing. Nobody's subscription is changed: new contacts arrive as non-subscribed. The "
-                "shop's own automations may fire for contacts that an export touches."
-            )
+            _("Saving sends nothing. Once it runs, the shop's own automations may fire for contacts that it touches.")
         ),
     ]
     return kit.modal(
@@ -157,17 +143,6 @@ def segment_option(t: Translator, segment: SegmentChoice) -> Json:
     return kit.option(segment.name, option_value(segment.name), detail)
 
 
-def option_value(name: str) -> str:
-    """Names travel as they are; the rare one that Slack would refuse is cut, and found again by its beginning."""
-    return name[:150]
-
-
-def field_option(name: str, samples: Mapping[str, str], t: Translator) -> Json:
-    """A profile field with a masked example of what is in it."""
-    sample = samples.get(name, "")
-    return kit.option(name, option_value(name), t.gettext("such as {sample}").format(sample=sample) if sample else "")
-
-
 def _email_input(t: Translator, form: ExportForm) -> Json:
     _ = t.gettext
     initial = field_option(form.email, form.samples, t) if form.email else None
@@ -179,133 +154,6 @@ def _email_input(t: Translator, form: ExportForm) -> Json:
             "Omnisend knows contacts by their email address. Profiles without a valid one are rejected, each listed."
         ),
     )
-
-
-# --- the mapping
-
-
-def _mapping(t: Translator, form: ExportForm) -> list[Json]:
-    _ = t.gettext
-    blocks = [kit.section(_("*Attributes*\nWhat else Omnisend gets of each contact. Only what stands here is sent."))]
-    blocks += [_row(t, row, form.samples) for row in form.rows[:SHOWN_ROWS]]
-    if len(form.rows) > SHOWN_ROWS:
-        more = _("… and {count} more, which are kept as they are.")
-        blocks.append(kit.context(more.format(count=t.number(len(form.rows) - SHOWN_ROWS))))
-    if form.suggestions:
-        pairs = [f"{attribute_label(t, attribute)} ← {safe(name)}" for attribute, name in form.suggestions.items()]
-        blocks.append(kit.context(kit.cut(_("Suggested: {pairs}").format(pairs=", ".join(pairs)), 2_900)))
-    buttons = [kit.button(_("Add attribute"), Action.ADD_ATTRIBUTE)]
-    if form.suggestions:
-        count = len(form.suggestions)
-        text = t.ngettext("Add the suggested one", "Add the {n} suggested", count).format(n=t.number(count))
-        buttons.append(kit.button(text, Action.ADD_SUGGESTED))
-    return [*blocks, kit.actions(*buttons, block="mapping-buttons")]
-
-
-def _row(t: Translator, row: Row, samples: Mapping[str, str]) -> Json:
-    _ = t.gettext
-    text = f"*{safe(attribute_label(t, row.attribute))}* ← {_made_from(t, row, samples)}"
-    if row.clear:
-        text += " · " + _("blanked at Omnisend when empty")
-    entries = [
-        kit.option(_("Change…"), f"change:{row.attribute}"),
-        kit.option(_("Keep at Omnisend when empty") if row.clear else _("Blank when empty"), f"clear:{row.attribute}"),
-        kit.option(_("Remove"), f"remove:{row.attribute}"),
-    ]
-    return kit.section(text, kit.overflow(Action.ROW, entries), block=f"row-{row.attribute}")
-
-
-def _made_from(t: Translator, row: Row, samples: Mapping[str, str]) -> str:
-    _ = t.gettext
-    if row.kind is MappingKind.TEMPLATE:
-        return _("text `{template}`").format(template=safe(kit.cut(row.value, 200)).replace("`", "'"))
-    sample = samples.get(row.value)
-    example = " · " + _("such as {sample}").format(sample=safe(sample)) if sample else ""
-    return f"`{safe(kit.cut(row.value, 150)).replace('`', chr(39))}`{example}"
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeForm:
-    """One row being added (`attribute` empty) or changed."""
-
-    draft: str
-    free: Sequence[str]  # standard attributes not mapped yet
-    attribute: str = ""
-    editing: bool = False
-    row: Row | None = None
-    samples: Mapping[str, str] = field(default_factory=dict)
-    suggested: str = ""
-    problem: str = ""
-
-
-def attribute_form(t: Translator, form: AttributeForm) -> Json:
-    _ = t.gettext
-    row = form.row
-    is_field = row is None or row.kind is MappingKind.FIELD
-    from_field = (row.value if row and is_field else "") or form.suggested
-    initial = field_option(from_field, form.samples, t) if from_field else None
-    blocks = [
-        *([kit.alert(form.problem)] if form.problem else []),
-        *_attribute_choice(t, form),
-        kit.field(
-            _("From the profile field"),
-            kit.search(initial, placeholder=_("Choose a field")),
-            f"{Field.SOURCE_FIELD}:{form.attribute}",
-            optional=True,
-        ),
-        kit.field(
-            _("Or from a text"),
-            kit.text_input(
-                row.value if row and not is_field else "",
-                placeholder="{FirstName} {LastName}",
-                most=TEMPLATE_LENGTH,
-            ),
-            Field.TEMPLATE,
-            hint=_("Fields in braces are filled in; a text without any is the same for everyone."),
-            optional=True,
-        ),
-        kit.field(
-            _("If the field is empty"),
-            kit.checkboxes(
-                [kit.option(_("Blank the attribute at Omnisend"), "clear")], ["clear"] if row and row.clear else []
-            ),
-            Field.CLEAR,
-            hint=_("Otherwise Omnisend keeps the value it has."),
-            optional=True,
-        ),
-    ]
-    return kit.modal(
-        _("Change attribute") if form.editing else _("Add attribute"),
-        blocks,
-        callback=Modal.ATTRIBUTE,
-        submit=_("Apply") if form.editing else _("Add"),
-        close=_("Back"),
-        metadata=f"{form.draft}|{form.attribute if form.editing else ''}",
-    )
-
-
-def _attribute_choice(t: Translator, form: AttributeForm) -> list[Json]:
-    _ = t.gettext
-    if form.editing:
-        return [kit.section(f"*{safe(attribute_label(t, form.attribute))}*")]
-    options = [kit.option(attribute_label(t, attribute), attribute) for attribute in form.free]
-    options.append(kit.option(_("Custom property…"), CUSTOM))
-    choice = kit.field(
-        _("Omnisend attribute"),
-        kit.select(options, form.attribute or None, placeholder=_("Choose an attribute")),
-        Field.ATTRIBUTE,
-        dispatch=True,
-    )
-    if form.attribute != CUSTOM:
-        return [choice]
-    name = kit.field(
-        _("Name of the custom property"),
-        kit.text_input(placeholder="Loyalty_Tier", most=PROPERTY_LENGTH),
-        Field.PROPERTY,
-        hint=_("Latin letters, digits and _. Leave it empty to name it after the field."),
-        optional=True,
-    )
-    return [choice, name]
 
 
 # --- when, and the rest

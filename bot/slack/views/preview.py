@@ -7,7 +7,14 @@ from bot.i18n import Translator
 from bot.slack.ids import Action, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.words import attribute_label, finding_words, note_words, reject_reason
+from bot.slack.views.words import (
+    attribute_label,
+    finding_words,
+    new_contacts_words,
+    note_words,
+    opt_in_word,
+    reject_reason,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,7 @@ class Example:
     op: str
     values: Mapping[str, str]
     segments: Sequence[str]
+    opt_in: str = ""  # the status that it would go with, where an opt-in is mapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,10 @@ def _examples(t: Translator, examples: Sequence[Example]) -> list[Json]:
     for example in examples[:3]:
         values = ", ".join(f"{safe(label)}: {safe(value)}" for label, value in example.values.items())
         what = _("new") if example.op == "added" else _("changed")
-        text = f"{safe(example.customer_id)} · {safe(example.email)} · {what} · {safe(', '.join(example.segments))}"
+        facts = [safe(example.customer_id), safe(example.email), what]
+        if example.opt_in:
+            facts.append(opt_in_word(t, example.opt_in))
+        text = " · ".join([*facts, safe(", ".join(example.segments))])
         blocks.append(kit.context(kit.cut(text, 1_000), *([kit.cut(values, 1_900)] if values else [])))
     return blocks
 
@@ -112,9 +123,7 @@ def _remarks(t: Translator, card: PreviewCard) -> list[str]:
             _("No longer mapped, so these stay at Omnisend as they are: {attributes}.").format(attributes=safe(named))
         )
     if card.added:
-        texts.append(
-            _("New contacts arrive as *non-subscribed*, and the shop's own automations may fire for contacts touched.")
-        )
+        texts.append(new_contacts_words(t, card.notes))
     return texts
 
 

@@ -11,6 +11,7 @@ from bot.slack.views.words import (
     mender_words,
     mention,
     moment,
+    new_contacts_words,
     note_words,
     reject_reasons,
     rejects_words,
@@ -152,12 +153,7 @@ def advice(t: Translator, run: Run) -> list[str]:
     _ = t.gettext
     texts = []
     if run.added:
-        texts.append(
-            _(
-                "New contacts arrive as *non-subscribed*: Omnisend mails them only once they subscribe. The shop's own "
-                "automations may fire for contacts that were touched."
-            )
-        )
+        texts.append(new_contacts_words(t, run.notes))
     if run.rejected:
         texts.append(_about_rejects(t, run))
     if run.in_doubt and not run.status.active:

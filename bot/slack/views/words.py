@@ -1,7 +1,7 @@
 """The words for states, triggers, reasons and notes: what storage and engine keep as codes, said to people."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,8 @@ def attribute_label(t: Translator, attribute: str) -> str:
         "state": _("State"),
         "city": _("City"),
         "postalCode": _("Postal code"),
+        "optInStatus": _("Opt-in status"),
+        "optInDate": _("Opt-in date"),
     }
     return names.get(attribute, attribute.removeprefix(CUSTOM))
 
@@ -178,6 +180,26 @@ def note_words(t: Translator, note: Mapping[str, Any]) -> str:
                 "{n} profiles have a country that is not known; it was left out.",
                 n,
             ).format(n=number)
+        case "opt_in":
+            return _opt_in_words(t, note)
+        case "opt_in_status":
+            return t.ngettext(
+                "{n} profile has an opt-in status that can't be read: it counts as without one.",
+                "{n} profiles have an opt-in status that can't be read: they count as without one.",
+                n,
+            ).format(n=number)
+        case "opt_in_date":
+            return t.ngettext(
+                "{n} profile has an opt-in without a date that can be read: it counts as without one.",
+                "{n} profiles have an opt-in without a date that can be read: they count as without one.",
+                n,
+            ).format(n=number)
+        case "opt_in_future":
+            return t.ngettext(
+                "{n} profile has an opt-in dated in the future: it counts as without one until then.",
+                "{n} profiles have an opt-in dated in the future: they count as without one until then.",
+                n,
+            ).format(n=number)
         case "without_profile":
             return t.ngettext(
                 "{n} member of the segments has no profile.", "{n} members of the segments have no profile.", n
@@ -211,6 +233,50 @@ def note_words(t: Translator, note: Mapping[str, Any]) -> str:
             )
         case _:
             return _segment_note(t, note)
+
+
+def maps_opt_in(notes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run or preview with these notes sent each person's own status."""
+    return any(note.get("kind") == "opt_in" for note in notes)
+
+
+def _opt_in_words(t: Translator, note: Mapping[str, Any]) -> str:
+    """As what the contacts of a difference go; nothing where none goes."""
+    counts = {status: int(note.get(status) or 0) for status in ("subscribed", "unsubscribed", "nonSubscribed")}
+    if not any(counts.values()):
+        return ""
+    return t.gettext(
+        "Contacts by their opt-in: {subscribed} subscribed, {unsubscribed} unsubscribed, {none} non-subscribed. "
+        "Omnisend keeps whichever status has the later date."
+    ).format(
+        subscribed=t.number(counts["subscribed"]),
+        unsubscribed=t.number(counts["unsubscribed"]),
+        none=t.number(counts["nonSubscribed"]),
+    )
+
+
+def opt_in_word(t: Translator, status: str) -> str:
+    _ = t.gettext
+    words = {
+        "subscribed": _("as subscribed"),
+        "unsubscribed": _("as unsubscribed"),
+        "nonSubscribed": _("as non-subscribed"),
+    }
+    return words.get(status, safe(status))
+
+
+def new_contacts_words(t: Translator, notes: Sequence[Mapping[str, Any]]) -> str:
+    """What those who are new at Omnisend become, and what that may set off."""
+    _ = t.gettext
+    if maps_opt_in(notes):
+        return _(
+            "New contacts arrive with the opt-in of their profile, and as *non-subscribed* where it has none. The "
+            "shop's own automations may fire for contacts that are touched."
+        )
+    return _(
+        "New contacts arrive as *non-subscribed*: Omnisend mails them only once they subscribe. The shop's own "
+        "automations may fire for contacts that are touched."
+    )
 
 
 def _segment_note(t: Translator, note: Mapping[str, Any]) -> str:
