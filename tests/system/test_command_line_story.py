@@ -171,7 +171,7 @@ def test_the_report_words_what_changed_and_what_was_noticed(story: Story) -> Non
     assert "重要客戶: 4 members, 3 contacts; Omnisend's own count: " in report
     assert "1 profile shares its email with another" in report
     assert "1 member of the segments has no profile." in report
-    assert "New contacts arrive as non-subscribed" in report
+    assert "New contacts arrive as 'non-subscribed'" in report
     assert not {"*", "{", "_"} & set(report.replace("Full_Name", "")), "no markup, no placeholders, no codes"
 
 
