@@ -169,14 +169,14 @@ class FakeDataverse:
         self._pages += 1
         page: Json = {"@odata.context": "x", "value": [_selected(row, query) for row in rows[start : start + size]]}
         if start + size < len(rows):
-            page["@odata.nextLink"] = link(request, start + size)
+            page["@odata.nextLink"] = link(request, start + size, "" if size else str(self._pages))
         return json(page)
 
 
-def link(request: httpx.Request, start: int) -> str:
-    """The same query with a token that has to come back byte for byte."""
+def link(request: httpx.Request, start: int, mark: str = "") -> str:
+    """The same query with a token that has to come back byte for byte. `mark` tells it from one with the same start."""
     first = str(request.url).partition("&$skiptoken=")[0]
-    return f"{first}&$skiptoken=%3c{start}%2C%27+x%3E"
+    return f"{first}&$skiptoken=%3c{start}%2C%27+x{mark}%3E"
 
 
 def json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -204,7 +204,7 @@ def _options(request: httpx.Request) -> dict[str, str]:
     options = {}
     for name, _, value in pairs:
         if name == "$skiptoken":
-            assert re.fullmatch(r"%3c\d+%2C%27\+x%3E", value), f"the link came back changed: {value}"
+            assert re.fullmatch(r"%3c\d+%2C%27\+x\d*%3E", value), f"the link came back changed: {value}"
         options[name] = unquote(value)
     return options
 

@@ -121,7 +121,7 @@ def worlds(draw: st.DrawFn) -> tuple[TroubledDataverse, list[str], dict[str, tup
         memberships=memberships,
         metadata=[segment(name) for name in NAMES],
         total=draw(st.sampled_from([None, people, 10_000])),
-        page_rows=draw(st.lists(st.integers(1, 9), min_size=1, max_size=5)),
+        page_rows=draw(st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any)),  # 0: empty, with a link
         filters=draw(st.sampled_from(["work", "work", "unsupported", "slow", "find-nothing"])),
         plans=draw(st.lists(plans, min_size=1, max_size=6)),
         refused_links=draw(st.integers(0, RESTARTS)),

@@ -13,7 +13,7 @@ import pytest
 
 from bot.sources.base import FieldMissing, Segment, SegmentMissing
 from bot.sources.dataverse import DataverseSource
-from bot.sources.dataverse.catalog import COUNTS_LAST
+from bot.sources.dataverse.catalog import COUNT_AGAIN, COUNTS_LAST, FILTERS_FAIL
 from bot.sources.dataverse.faults import (
     DataSharingOff,
     Interrupted,
@@ -317,6 +317,17 @@ class TestHowMembersAreFound:
         assert len(rows) == 40
         assert stream.summary.members == {"VIP": 10, "News": 35}
 
+    async def test_a_filter_that_failed_is_not_waited_for_again_on_the_same_day(self, dataverse: FakeDataverse) -> None:
+        time = [NOON]
+        dataverse.filters = "slow"
+        source = source_of(dataverse, now=lambda: time[0])
+        for _ in range(3):
+            await read(source, ["News"])
+        assert len([query for query in dataverse.asked(MEMBERSHIPS) if "$filter" in query]) == 1
+        time[0] += FILTERS_FAIL
+        await read(source, ["News"])
+        assert len([query for query in dataverse.asked(MEMBERSHIPS) if "$filter" in query]) == 2
+
     async def test_one_segment_without_hits_is_reason_enough_to_read_all(
         self, source: DataverseSource, dataverse: FakeDataverse
     ) -> None:
@@ -565,6 +576,19 @@ class TestSegments:
         await source.segments()
         await until_counted()
         assert {segment.members for segment in await source.segments()} == {None}
+
+    async def test_a_count_that_failed_is_tried_again_after_some_minutes(self, dataverse: FakeDataverse) -> None:
+        time = [NOON]
+        source = source_of(dataverse, now=lambda: time[0])
+        dataverse.trouble(error(403), at=MEMBERSHIPS)
+        for _ in range(3):
+            await source.segments()
+            await until_counted()
+        assert len(dataverse.asked(MEMBERSHIPS)) == 1
+        time[0] += COUNT_AGAIN
+        await source.segments()
+        await until_counted()
+        assert Segment("VIP", 10, time[0]) in await source.segments()
 
     async def test_closing_ends_a_count_in_the_background(self, dataverse: FakeDataverse) -> None:
         tasks = asyncio.all_tasks()

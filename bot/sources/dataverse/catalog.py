@@ -21,7 +21,9 @@ from bot.sources.dataverse.refresh import Refreshes
 log = structlog.get_logger(__name__)
 
 
-COUNTS_LAST = timedelta(hours=6)  # after which all members are counted again, if somebody looks at the list
+COUNTS_LAST = timedelta(hours=6)  # after which all members are counted again, if somebody looks at the list …
+COUNT_AGAIN = timedelta(minutes=10)  # … or after this, where counting failed
+FILTERS_FAIL = timedelta(days=1)  # for which a filter that was refused or too slow is not tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Catalog:
         self._now = now
         self._counts: dict[str, tuple[int, datetime]] = {}
         self._scanned: set[str] | None = None  # names that turned up when all memberships were read last …
-        self._scanned_at: datetime | None = None  # … and when that was tried
+        self._count_at: datetime | None = None  # … and from when on they are worth reading again
+        self._filter_at: datetime | None = None  # from when on a filter is worth trying again
         self._counting = asyncio.Lock()
         self._in_background: asyncio.Task[None] | None = None
 
@@ -95,7 +98,7 @@ class Catalog:
             async with self._counting:
                 if self._scanned is None:
                     await self._recount()
-        elif self._scanned_at is None or self._now() - self._scanned_at >= COUNTS_LAST:
+        elif self._count_at is None or self._now() >= self._count_at:
             self._recount_in_background()
         names = listed.active.keys() | (self._scanned or set())
         return [self._segment(name, listed.titles.get(name, "")) for name in sorted(names)]
@@ -123,7 +126,7 @@ class Catalog:
 
     async def _try_to_recount(self) -> None:
         """Recount; whatever keeps us from it is no reason to bother somebody who looks at a list."""
-        self._scanned_at = self._now()
+        self._count_at = self._now() + COUNT_AGAIN
         try:
             await self.recount()
         except SourceError as error:
@@ -137,7 +140,7 @@ class Catalog:
         await self._read(queries.MEMBERSHIPS_ALL, roll)
         self._refreshes.check_since(began)
         members = await asyncio.to_thread(roll.members)
-        self._scanned, self._scanned_at = set(roll.seen), self._now()
+        self._scanned, self._count_at = set(roll.seen), self._now() + COUNTS_LAST
         self._keep(await asyncio.to_thread(members.counts))
 
     async def enrol(self, names: Sequence[str], most: int | None = None) -> Enrolment:
@@ -159,7 +162,8 @@ class Catalog:
     async def _found(self, names: tuple[str, ...], most: int | None) -> tuple[Roll, Members]:
         """By a filter where that finds somebody in each segment, else by reading all memberships."""
         roll = Roll(names, most)
-        filtered = queries.memberships_of(names)
+        is_worth_trying = self._filter_at is None or self._now() >= self._filter_at
+        filtered = queries.memberships_of(names) if is_worth_trying else None
         if filtered is not None and await self._read_filtered(filtered, roll):
             members = await asyncio.to_thread(roll.members)
             if all((await asyncio.to_thread(members.counts)).values()):
@@ -175,6 +179,7 @@ class Catalog:
             await self._read(query, roll)
         except QueryRefused as refused:
             log.info("dataverse filter is of no use; reading all memberships", why=refused.code)
+            self._filter_at = self._now() + FILTERS_FAIL
             return False
         return True
 
