@@ -26,6 +26,7 @@ class Action(StrEnum):
     EDIT_CONNECTION = "edit_connection"
     SHARE_CONNECTION = "share_connection"
     REPLACE_KEY = "replace_key"
+    SET_EXPORT_USER = "set_export_user"  # also of a connection to come
     GIVE_CONSENT = "give_consent"
     WITHDRAW_CONSENT = "withdraw_consent"
     REMOVE_CONNECTION = "remove_connection"
@@ -64,6 +65,7 @@ POLICY: Mapping[Action, frozenset[Role]] = {
     Action.EDIT_CONNECTION: _ADMINS,
     Action.SHARE_CONNECTION: _ADMINS,
     Action.REPLACE_KEY: _ADMINS,
+    Action.SET_EXPORT_USER: _ADMINS,
     Action.GIVE_CONSENT: _ADMINS,
     Action.WITHDRAW_CONSENT: _ADMINS,
     Action.REMOVE_CONNECTION: _ADMINS,

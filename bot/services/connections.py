@@ -32,6 +32,7 @@ from bot.services.errors import (
     ConsentWithdrawn,
     SourceNotOffered,
 )
+from bot.services.export_users import ExportUsers, ExportUserView, erase_export_user
 from bot.services.lookup import connection_for, grants_of
 from bot.services.names import check_name, fold
 from bot.services.ownership import own_segments, selected_names
@@ -66,6 +67,7 @@ class ConnectionDraft:
     agreed: bool = False
     full_values_in_slack: bool = False
     source: str = "tables"
+    app_identity: bool = False  # the app reads, instead of whoever signed in
     language: str = "en-US"
     text_shown: str = ""
 
@@ -89,7 +91,10 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionDetails:
-    """All that an admin may see of a connection. `consent_holds`: it covers the present text and brand."""
+    """All that an admin may see of a connection. `consent_holds`: it covers the present text and brand.
+
+    `source`: where it reads, as people call it; empty for one that is no longer configured.
+    """
 
     connection: Connection
     people: tuple[str, ...]
@@ -97,6 +102,8 @@ class ConnectionDetails:
     consent: Consent | None
     consent_holds: bool
     exports: tuple[tuple[int, str], ...]
+    source: str = ""
+    export_user: ExportUserView | None = None
 
     @property
     def brand_readable(self) -> bool:
@@ -105,9 +112,18 @@ class ConnectionDetails:
 
 
 class Connections:
-    def __init__(self, database: Database, keys: Keys, engine: Omnisend, *, nudge: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        engine: Omnisend,
+        export_users: ExportUsers,
+        *,
+        nudge: Callable[[], None],
+    ) -> None:
         """`nudge` tells the dispatcher that the queue has changed."""
         self._database = database
+        self._export_users = export_users
         self._engine = engine
         self._api_keys = ApiKeys(engine, keys)
         self._nudge = nudge
@@ -152,6 +168,8 @@ class Connections:
             consent=consent,
             consent_holds=covers(consent, connection),
             exports=tuple((export.id or 0, export.name) for export in exports),
+            source=next((o.label for o in self._engine.sources.offers if o.kind == connection.source), ""),
+            export_user=await self._export_users.of(connection),
         )
 
     # --- adding
@@ -172,15 +190,20 @@ class Connections:
         require(actor, Action.ADD_CONNECTION)
         draft = replace(draft, name=check_name(draft.name), api_key=draft.api_key.strip())
         check_audience(draft.audience, draft.people, draft.groups)
-        if draft.source not in {offer.kind for offer in self._engine.sources.offers}:
+        offer = next((each for each in self._engine.sources.offers if each.kind == draft.source), None)
+        if offer is None:
             raise SourceNotOffered(source=draft.source)
         check_agreement(agreed=draft.agreed, text_shown=draft.text_shown)
         async with self._database.read() as session:
             await _refuse_taken(session, actor.team_id, draft.name)
         brand = await self._api_keys.check(draft.api_key)
+        reader = await self._export_users.ready(actor, app=draft.app_identity) if offer.needs_export_user else None
         async with self._database.write() as session:
             await _refuse_taken(session, actor.team_id, draft.name)
-            return await self._store(session, actor, draft, brand)
+            connection = await self._store(session, actor, draft, brand)
+            if reader is not None:
+                await self._export_users.put(session, actor, connection, reader)
+            return connection
 
     async def _store(self, session: AsyncSession, actor: Actor, draft: ConnectionDraft, brand: Brand) -> Connection:
         connection = Connection(
@@ -323,9 +346,11 @@ class Connections:
                 connection.updated_at = now()
                 session.add(connection)
                 await withdraw_consents(session, actor, connection)
+                await erase_export_user(session, connection)
                 names = [export.name for export in exports]
                 facts = {"name": connection.name, "stopped": stopped, "detached": names}
                 audit.record(session, actor, "consent.withdrawn", _subject(connection), **facts)
+        await self._engine.sources.forget(connection_id)
         self._nudge()
         return Withdrawn(stopped, [export.name for export in exports])
 
@@ -343,6 +368,7 @@ class Connections:
             await session.flush()
             await session.delete(connection)
             audit.record(session, actor, "connection.removed", _subject(connection), name=connection.name)
+        await self._engine.sources.forget(connection_id)
 
     async def _replaceable(self, session: AsyncSession, actor: Actor, connection_id: int) -> Connection:
         connection = await connection_for(session, actor, connection_id, Action.REPLACE_KEY)

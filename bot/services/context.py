@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bot.pipeline.engine import Engine
 from bot.services.connections import Connections
+from bot.services.export_users import ExportUsers
 from bot.services.exports import Exports
 from bot.services.people import People
 from bot.services.requests import Requests
@@ -27,6 +28,7 @@ class Services:
     engine: Engine
     people: People
     connections: Connections
+    export_users: ExportUsers
     requests: Requests
     exports: Exports
     runs: Runs
@@ -44,13 +46,15 @@ class Services:
         reload: Callable[[], Awaitable[None]] = _nothing,
     ) -> "Services":
         """`nudge`: the dispatcher's, called when the queue has changed; `reload`: the scheduler's, for schedules."""
+        export_users = ExportUsers(database, keys, engine.sources)
         return cls(
             database=database,
             keys=keys,
             settings=settings,
             engine=engine,
             people=People(database),
-            connections=Connections(database, keys, engine, nudge=nudge),
+            connections=Connections(database, keys, engine, export_users, nudge=nudge),
+            export_users=export_users,
             requests=Requests(database),
             exports=Exports(database, engine, reload=reload),
             runs=Runs(database, keys, engine, nudge=nudge),

@@ -135,6 +135,56 @@ class SourceNotOffered(FieldError):
     remedy = mark("Choose one of those on offer, or ask whoever runs Segment Ferry to configure it.")
 
 
+class ExportUserMissing(FieldError):
+    code = "export-user-missing"
+    field = "export_user"
+    what = mark("Nobody is there yet in whose name profiles can be read.")
+    remedy = mark("Choose *Add yourself as export user* and sign in, then save.")
+
+
+class AppIdentityMissing(FieldError):
+    code = "app-identity-missing"
+    field = "export_user"
+    what = mark("The app has neither a secret nor a certificate here, so it can't read in its own name.")
+    remedy = mark(
+        "Sign in yourself, or ask whoever runs Segment Ferry to set FERRY_ENTRA_APP_SECRET or "
+        "FERRY_ENTRA_APP_CERTIFICATE."
+    )
+
+
+class ExportUserUnfit(FieldError):
+    """Whoever signed in can't read what is needed. `cause` says why, and who can mend it."""
+
+    code = "export-user-unfit"
+    field = "export_user"
+
+    def __init__(self, cause: FerryError) -> None:
+        self.cause = cause
+        super().__init__()
+
+    def explain(self, translate: Callable[[str], str] = str) -> str:
+        parts = (
+            translate(text).format_map(defaultdict(str, self.cause.facts)) for text in _what_and_remedy(self.cause)
+        )
+        return " ".join(parts)
+
+
+class ExportUserUnwanted(ServiceError):
+    code = "export-user-unwanted"
+    what = mark("The connection *{connection}* reads a folder of tables, and nobody has to sign in for that.")
+    remedy = mark("There is nothing to do.")
+
+
+class SignInOver(ServiceError):
+    code = "sign-in-over"
+    what = mark("This sign-in is no longer there: it was used, replaced, or waited for more than a day.")
+    remedy = mark("Get a new code and sign in again.")
+
+
+def _what_and_remedy(error: FerryError) -> list[str]:
+    return [text for text in (error.what, error.remedy) if text]
+
+
 class ConnectionUnknown(ServiceError):
     code = "connection-unknown"
     what = mark("This connection is no longer there.")

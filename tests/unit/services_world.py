@@ -24,6 +24,7 @@ from bot.pipeline.sources import Sources
 from bot.pipeline.staging import Comparison
 from bot.services.actor import Actor
 from bot.services.connections import ConnectionDraft, Connections, consent_text
+from bot.services.export_users import ExportUsers
 from bot.services.exports import ExportDraft, Exports
 from bot.services.people import People
 from bot.services.readiness import find_obstacle
@@ -114,7 +115,8 @@ class ServicesWorld:
 
     def __post_init__(self) -> None:
         self.people = People(self.database)
-        self.connections = Connections(self.database, self.keys, self.engine, nudge=self.nudge)
+        self.export_users = ExportUsers(self.database, self.keys, self.engine.sources)
+        self.connections = Connections(self.database, self.keys, self.engine, self.export_users, nudge=self.nudge)
         self.requests = Requests(self.database)
         self.exports = Exports(self.database, self.engine, reload=self.reload)
         self.runs = Runs(self.database, self.keys, self.engine, nudge=self.nudge)

@@ -4,6 +4,7 @@ Reference: customer-insights.md §2 (connections: admins only; contributors see 
 and manage every export on these) and §6 (roles).
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from bot.access import POLICY, Action, AdminsOnly, Denied, Role, allowed, require, role_of
 from bot.services.actor import Actor
 from bot.services.connections import consent_text
-from bot.services.errors import ConnectionUnknown, ExportGone, RequestUnknown, RunUnknown
+from bot.services.errors import ConnectionUnknown, ExportGone, ExportUserUnwanted, RequestUnknown, RunUnknown
 from storage.errors import FerryError
 from storage.models import Audience, Connection, ConnectionGrant, Export, GrantKind, Run, When
 from tests.unit.services_world import (
@@ -39,6 +40,7 @@ MATRIX = {
     Action.EDIT_CONNECTION:           (True,  False,  False,   False),
     Action.SHARE_CONNECTION:          (True,  False,  False,   False),
     Action.REPLACE_KEY:               (True,  False,  False,   False),
+    Action.SET_EXPORT_USER:           (True,  False,  False,   False),
     Action.GIVE_CONSENT:              (True,  False,  False,   False),
     Action.WITHDRAW_CONSENT:          (True,  False,  False,   False),
     Action.REMOVE_CONNECTION:         (True,  False,  False,   False),
@@ -160,6 +162,12 @@ def test_an_owner_loses_an_export_whose_connection_is_no_longer_shared_with_them
 Use = Callable[[ServicesWorld, Actor, Connection, Export, Run], Awaitable[object]]
 
 
+async def _of_tables(use: Awaitable[object]) -> None:
+    """A folder of tables wants nobody to sign in; that is found out after the right was looked at."""
+    with contextlib.suppress(ExportUserUnwanted):
+        await use
+
+
 def _agree(world: ServicesWorld, actor: Actor, connection: Connection, export: Export, run: Run) -> Awaitable[object]:
     return world.connections.agree_again(
         actor, id_of(connection), language="en", text_shown=consent_text(), full_values_in_slack=False
@@ -200,6 +208,12 @@ USES: dict[str, tuple[Action, Use]] = {
         lambda w, a, c, e, r: w.connections.share(a, id_of(c), audience=Audience.EVERYONE),
     ),
     "replace the key": (Action.REPLACE_KEY, lambda w, a, c, e, r: w.connections.replace_key(a, id_of(c), SHOP_KEY_TOO)),
+    "sign in to read": (Action.SET_EXPORT_USER, lambda w, a, c, e, r: _of_tables(w.export_users.begin(a, id_of(c)))),
+    "finish a sign-in": (
+        Action.SET_EXPORT_USER,
+        lambda w, a, c, e, r: _of_tables(w.export_users.complete(a, 1, id_of(c))),
+    ),
+    "let the app read": (Action.SET_EXPORT_USER, lambda w, a, c, e, r: _of_tables(w.export_users.use_app(a, id_of(c)))),
     "agree again": (Action.GIVE_CONSENT, _agree),
     "withdraw": (Action.WITHDRAW_CONSENT, lambda w, a, c, e, r: w.connections.withdraw(a, id_of(c))),
     "approve a request": (Action.ANSWER_REQUEST, _approve),
