@@ -10,12 +10,14 @@ from bot.services.errors import (
     ConnectionInUse,
     ConsentOutdated,
     ConsentWithdrawn,
+    ExportUserMissing,
     KeyMissing,
     NotAgreed,
     SegmentNotOffered,
     SourceNotOffered,
 )
 from bot.sources.base import FieldMissing, SegmentMissing
+from bot.sources.entra.errors import MoreProofNeeded, NotSignedIn, SignInAgain
 from storage.errors import FerryError
 
 _BOLD = re.compile(r"(?<![\w*])\*(?! )([^*\n]+?)(?<! )\*(?![\w*])")
@@ -33,8 +35,12 @@ _HINTS: Mapping[str, str] = {
     ScopeMissing.code: "Here: ferry connection key NAME",
     ConsentOutdated.code: "Here: ferry connection agree NAME",
     ConsentWithdrawn.code: "Here an export is moved by removing it and adding it again.",
+    ExportUserMissing.code: "Here: ferry connection sign-in NAME",
+    NotSignedIn.code: "Here: ferry connection sign-in NAME",
+    SignInAgain.code: "Here: ferry connection sign-in NAME",
+    MoreProofNeeded.code: "Here: ferry connection sign-in NAME",
     ConnectionInUse.code: "Here: ferry export remove NAME",
-    SourceNotOffered.code: "Set FERRY_SOURCE to a folder with profiles and segments.",
+    SourceNotOffered.code: "Set FERRY_SOURCE to a folder with profiles and segments, or FERRY_DATAVERSE_URL.",
     SegmentNotOffered.code: "ferry doctor shows what the source offers.",
     SegmentMissing.code: "ferry doctor shows what the source offers.",
     FieldMissing.code: "ferry doctor shows the fields that there are.",

@@ -1,0 +1,166 @@
+"""Customer Insights on the command line: connecting with a code or as the app, exporting, signing in again.
+
+reference: customer-insights.md §1 (Add yourself as export user), §12.1 (device code, refresh with rotation).
+"""
+
+import asyncio
+import re
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bot.omnisend.contacts import segment_property
+from tests.ferry import Ended, Ferry
+from tests.processes import emulator
+from tests.system.dataverse_emulator_api import Api, Json, fresh_api, running
+
+SEGMENT = "VIP:0.2"
+
+
+@dataclass
+class Insights:
+    """An installation that reads the emulated environment."""
+
+    ferry: Ferry
+    api: Api
+    omnisend: dict[str, Any]
+
+    async def sign_in(self, *arguments: str, action: str = "approve", user: int = 0) -> Ended:
+        """Run a command that asks for a sign-in; the person does this with the code that it prints."""
+        process = await self.ferry.start(*arguments)
+        said = await _until_code(process)
+        found = re.search(r"enter the code (\w+)", said)
+        assert found, said
+        name = self.api.env["people"][user]
+        await self.api.control("device", user_code=found[1], action=action, user=name)
+        stdout, stderr = await asyncio.wait_for(process.communicate(b""), 60)
+        return Ended(process.returncode or 0, stdout.decode(), said + stderr.decode())
+
+    async def connect(self) -> None:
+        done = await self.sign_in("connection", "add", "Shop", "--agree")
+        assert done.status == 0, done.stderr
+
+    async def export(self) -> None:
+        done = await self.ferry(
+            "export", "add", "Spring", "--connection", "Shop", "--segment", "VIP", "--map", "email=msdynci_email",
+            "--map", "firstName=msdynci_firstname"
+        )  # fmt: skip
+        assert done.status == 0, done.stderr
+
+    async def members_with_email(self) -> set[str]:
+        """By the emulator's own account, not by our source."""
+        answer = await self.api.http.get(f"{self.api.env['url']}/_emulator/truth", params={"segment": "VIP"})
+        rows = [httpx.Response(200, text=line).json() for line in answer.text.splitlines()]
+        emails = [(row["profile"] or {}).get("msdynci_email") or "" for row in rows]
+        return {email.strip().lower() for email in emails if "@" in email}
+
+    async def contacts(self) -> set[str]:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.get(f"{self.omnisend['control']}/contacts?format=json")
+        flag = segment_property("VIP")
+        return {one["email"] for one in answer.json()["contacts"] if (one.get("customProperties") or {}).get(flag)}
+
+
+async def _until_code(process: Process) -> str:
+    assert process.stderr is not None
+    said = ""
+    async with asyncio.timeout(60):
+        while "Waiting…" not in said and (line := await process.stderr.readline()):
+            said += line.decode()
+    return said
+
+
+@pytest.fixture(scope="module")
+async def env() -> AsyncIterator[Json]:
+    async with running("--profiles", "300", "--segment", SEGMENT, "--time-scale", "10") as announced:
+        yield announced
+
+
+@pytest.fixture(scope="module")
+async def omnisend() -> AsyncIterator[dict[str, Any]]:
+    async with emulator("bot.sandbox.omnisend", "--rate-limit", "0", "--time-scale", "60") as announced:
+        yield announced
+
+
+@pytest.fixture
+async def insights(env: Json, omnisend: dict[str, Any], tmp_path: Path) -> AsyncIterator[Insights]:
+    settings = {
+        "FERRY_SOURCE": env["url"],
+        "FERRY_DATAVERSE_HOSTS": "127.0.0.1",
+        "FERRY_DATAVERSE_CA": env["ca"],
+        "FERRY_ENTRA_TENANT": env["tenant"],
+        "FERRY_ENTRA_CLIENT_ID": env["device_client_id"],
+        "FERRY_ENTRA_APP_ID": env["client_id"],
+        "FERRY_ENTRA_APP_SECRET": env["client_secret"],
+        "FERRY_ENTRA_AUTHORITY": env["authority"],
+        "FERRY_OMNISEND_URL": omnisend["url"],
+        "FERRY_API_KEY": omnisend["key"],
+    }
+    async with httpx.AsyncClient(trust_env=False) as http:
+        (await http.post(f"{omnisend['control']}/reset", json={})).raise_for_status()
+    async with fresh_api(env) as api:
+        yield Insights(Ferry(tmp_path / "data", settings), api, omnisend)
+
+
+async def test_a_segment_is_exported_in_the_name_of_who_signed_in_with_a_code(insights: Insights) -> None:
+    await insights.connect()
+    await insights.export()
+    run = await insights.ferry("export", "run", "Spring", "--json")
+    assert run.status == 0, run.stderr
+    assert run.json["added"] > 20
+    expected = await insights.members_with_email()
+    assert await insights.contacts() <= expected
+    assert len(await insights.contacts()) == run.json["added"]
+    listed = await insights.ferry("connection", "list")
+    assert insights.api.env["people"][0] in listed.stdout
+    no_token_lies_in_clear(insights)
+
+
+def no_token_lies_in_clear(insights: Insights) -> None:
+    for path in insights.ferry.data.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"RefreshToken" not in content
+            assert b'"secret"' not in content
+            assert insights.api.env["people"][0].encode() not in content
+
+
+async def test_the_app_reads_in_its_own_name_and_nobody_signs_in(insights: Insights) -> None:
+    done = await insights.ferry("connection", "add", "Shop", "--agree", "--app-identity")
+    assert done.status == 0, done.stderr
+    await insights.export()
+    run = await insights.ferry("export", "run", "Spring", "--json")
+    assert run.json["added"] > 20
+    assert "the app" in (await insights.ferry("connection", "list")).stdout
+
+
+async def test_a_sign_in_that_is_declined_connects_nothing(insights: Insights) -> None:
+    declined = await insights.sign_in("connection", "add", "Shop", "--agree", action="decline")
+    assert declined.status == 1
+    assert "declined on Microsoft's page" in declined.stderr
+
+
+async def test_a_sign_in_that_has_ended_says_who_signs_in_again_and_doing_so_mends_it(insights: Insights) -> None:
+    await insights.connect()
+    await insights.export()
+    await insights.api.control("tokens", revoke_refresh=True, expire_access=True)
+    failed = await insights.ferry("export", "run", "Spring")
+    assert failed.status == 1
+    assert "ferry connection sign-in NAME" in failed.stderr + failed.stdout
+    renewed = await insights.sign_in("connection", "sign-in", "Shop", user=1)
+    assert renewed.status == 0, renewed.stderr
+    run = await insights.ferry("export", "run", "Spring", "--json")
+    assert run.json["added"] > 20
+
+
+async def test_an_account_without_the_role_connects_nothing_and_hears_who_can_give_it(insights: Insights) -> None:
+    await insights.api.control("principals", name=insights.api.env["people"][0], role=False)
+    refused = await insights.sign_in("connection", "add", "Shop", "--agree")
+    assert refused.status == 1
+    assert "An admin of Customer Insights can make it a Viewer" in refused.stderr
+    assert "no connections yet" in (await insights.ferry("connection", "list")).stdout
