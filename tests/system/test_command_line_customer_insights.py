@@ -100,6 +100,7 @@ async def insights(env: Json, omnisend: dict[str, Any], tmp_path: Path) -> Async
         "FERRY_ENTRA_AUTHORITY": env["authority"],
         "FERRY_OMNISEND_URL": omnisend["url"],
         "FERRY_API_KEY": omnisend["key"],
+        "COLUMNS": "240",  # so that no table is folded
     }
     async with httpx.AsyncClient(trust_env=False) as http:
         (await http.post(f"{omnisend['control']}/reset", json={})).raise_for_status()
