@@ -8,7 +8,7 @@ import asyncio
 import errno
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,15 +111,20 @@ def usable(folder: Path) -> Iterator[None]:
 async def unbroken(work: Coroutine[Any, Any, T]) -> T:
     """Finish a piece of database work even if its caller is cancelled meanwhile, and only then let it be cancelled.
 
-    A write that is broken off half-way may keep the write lock for as long as its thread is busy.
+    A commit that is broken off may have been made or not, and its connection has to be thrown away.
     """
     task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
             await asyncio.wait([task])
-        raise
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # heard of, and of no use to anybody any more
+        raise cancelled
+    return task.result()
 
 
 def _folder_of(url: str) -> Path | None:
@@ -127,8 +132,26 @@ def _folder_of(url: str) -> Path | None:
     return Path(path).parent if path and path != ":memory:" else None
 
 
+class _Connection(sqlite3.Connection):
+    """Gives its locks back when it is closed.
+
+    SQLite keeps a connection that is closed in mid-transaction alive, and the write lock with it, for as long as any of
+    its statements is: after a cancelled write, nobody could write until the garbage collector came by.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):  # it may be closed already, or be beyond help
+            if self.in_transaction:
+                self.rollback()
+        super().close()
+
+
 def _create_engine(url: str) -> AsyncEngine:
-    engine = create_async_engine(url)
+    engine = create_async_engine(
+        url,
+        connect_args={"factory": _Connection},
+        hide_parameters=True,  # errors quote them, and the log has the errors
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: object) -> None:

@@ -106,25 +106,29 @@ class Batcher:
 
     async def _send(self, groups: AsyncIterator[list[Prepared]], *, canary: bool) -> None:
         jobs: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=2 * WORKERS)
+        backlog: dict[int, Job] = {}  # claimed, and not begun to be posted
         try:
             async with asyncio.TaskGroup() as tasks:
                 for number in range(WORKERS):
-                    tasks.create_task(self._work(jobs), name=f"post-{number}")
+                    tasks.create_task(self._work(jobs, backlog), name=f"post-{number}")
                 async for group in groups:
                     if canary and not self._stopping:
                         await self._send_canary(group[:1])
                         group, canary = group[1:], False
                     if self._stopping:
                         break
-                    for job in await self._claim(group):
+                    claimed = await self._claim(group)
+                    backlog |= {job.batch.id: job for job in claimed}
+                    for job in claimed:
                         await jobs.put(job)
                 for _ in range(WORKERS):
                     await jobs.put(None)
-        except BaseExceptionGroup as failures:
-            while not jobs.empty():
-                if (unposted := jobs.get_nowait()) is not None:
-                    await self._withhold(unposted)
-            raise first_cause(failures) from None
+        except BaseException as failure:
+            for job in backlog.values():  # so that the next run need not look for them at Omnisend
+                await self._withhold(job)
+            if isinstance(failure, BaseExceptionGroup):
+                raise first_cause(failure) from None
+            raise
 
     async def _claim(self, group: Sequence[Prepared]) -> list[Job]:
         """Write down a group of batches and their contacts, before any of them is posted."""
@@ -156,8 +160,9 @@ class Batcher:
 
     # --- submit
 
-    async def _work(self, jobs: asyncio.Queue[Job | None]) -> None:
+    async def _work(self, jobs: asyncio.Queue[Job | None], backlog: dict[int, Job]) -> None:
         while (job := await jobs.get()) is not None:
+            backlog.pop(job.batch.id)
             if self._stopping:
                 await self._withhold(job)
             else:

@@ -366,9 +366,13 @@ class Reconciliation:
                 await ledger.name_rejections(session, self._job.book_id, customers)
 
 
+class StagingBroken(Exception):
+    """DuckDB failed for a reason that nobody foresaw: a mistake of ours. Says only what kind of failure it was."""
+
+
 @contextmanager
 def room_explained(settings: Settings) -> Iterator[None]:
-    """Turn DuckDB's complaints about memory and disk into `MemoryShort` and `SpillFull`.
+    """Turn DuckDB's complaints about memory and disk into `MemoryShort` and `SpillFull`, all others into `StagingBroken`.
 
     A stream reports them as Arrow's errors. Their texts are not passed on: they may quote what was being read.
     """
@@ -379,7 +383,8 @@ def room_explained(settings: Settings) -> Iterator[None]:
             raise SpillFull(folder=settings.data_dir) from None
         if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in str(error):
             raise MemoryShort(memory_mb=settings.memory_mb) from None
-        raise
+        broken = StagingBroken(type(error).__name__)
+        raise broken.with_traceback(error.__traceback__) from None
 
 
 def selected(segments: Sequence[ExportSegment]) -> list[Selected]:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage.database import Database, unbroken
+from storage.errors import StorageError
 from storage.models import Export, OutboxMessage, Person, Run, RunStatus, Workspace, now
 
 PULSE_SECONDS = 1.0  # how often a run's row is brought up to date
@@ -45,12 +47,22 @@ class Recorder:
             raise
 
     async def pulse(self, progress: Callable[[], dict[str, Any]], on_cancel: Callable[[], None]) -> None:
-        """Write the progress for ever; call `on_cancel` once a person has asked for it."""
-        cancelled = False
+        """Write the progress for ever; call `on_cancel` once a person has asked for it.
+
+        What can't be written is written with the next pulse: of a database that stays away the run itself will hear.
+        """
+        cancelled = troubled = False
         while True:
             await asyncio.sleep(PULSE_SECONDS)
             self.set(**progress())
-            run = await unbroken(self.write())
+            try:
+                run = await unbroken(self.write())
+            except (StorageError, SQLAlchemyError) as error:
+                if not troubled:
+                    log.warning("a run's progress can't be written down", run=self._run_id, error=type(error).__name__)
+                troubled = True
+                continue
+            troubled = False
             if run.cancel_requested_by and not cancelled:
                 cancelled = True
                 on_cancel()

@@ -161,12 +161,14 @@ class Settler:
         async with self._database.write() as session:
             await ledger.withdraw(session, batch.row)
         self._close(batch)
+        self._on_settled(self.tally)
 
     async def give_up(self, batch: OpenBatch) -> None:
         """A batch that was posted and did not turn up: its contacts are in doubt."""
         async with self._database.write() as session:
             await ledger.give_up(session, batch.row)
         self._close(batch)
+        self._on_settled(self.tally)
 
     async def settle_patched(self, batch: OpenBatch, refused: Sequence[Rejection], undone: Sequence[bytes]) -> None:
         """Removals by single calls are done as soon as they are answered."""
@@ -176,6 +178,7 @@ class Settler:
         not_done = {rejection.digest for rejection in refused}.union(undone)
         done = [digest for digest in batch.payloads if digest not in not_done]
         self._close(batch, done=done, rejected=len(refused))
+        self._on_settled(self.tally)
 
     async def look_for(self, batch: OpenBatch, grace: float) -> str | None:
         """Find a batch whose answer was lost: Omnisend's id for it, or None if it did not turn up within `grace`.
@@ -339,6 +342,7 @@ class Settler:
                     await ledger.confirm(session, batch.row)
             for batch in clean:
                 self._close(batch, done=batch.payloads)
+            self._on_settled(self.tally)  # it may stop the run: only once all of them are counted
         for batch, info in final:
             if not _is_clean(info, batch):
                 try:
@@ -365,6 +369,7 @@ class Settler:
             await ledger.confirm(session, batch.row, rejections, untried)
         self.tally.again += untried
         self._close(batch, done=done, rejected=len(refused))
+        self._on_settled(self.tally)
         for failure in failures.values():
             if failure.stops_run:
                 raise _stop(failure)
@@ -390,6 +395,7 @@ class Settler:
             await ledger.give_up(session, batch.row)
         self.tally.again += batch.payloads
         self._close(batch)
+        self._on_settled(self.tally)
 
     def _close(self, batch: OpenBatch, *, done: Collection[bytes] = (), rejected: int = 0) -> None:
         if batch.row.omnisend_id is not None:
@@ -400,7 +406,6 @@ class Settler:
         self.tally.confirm(batch, done)
         self.tally.rejected += rejected
         self._moved.set()
-        self._on_settled(self.tally)
 
     # --- batches whose answer was lost
 
@@ -449,8 +454,12 @@ class Settler:
     async def _write_submitted(self) -> None:
         unwritten, self._unwritten = self._unwritten, []
         if unwritten:
-            async with self._database.write() as session:
-                await ledger.mark_submitted(session, unwritten)
+            try:
+                async with self._database.write() as session:
+                    await ledger.mark_submitted(session, unwritten)
+            except BaseException:  # also where it is broken off: the next write has them
+                self._unwritten[:0] = unwritten
+                raise
 
 
 @contextlib.asynccontextmanager

@@ -248,11 +248,28 @@ async def test_a_single_contact_too_large_is_an_error(p: Pipeline) -> None:
 async def test_a_refused_post_stops_the_sending_and_what_was_not_posted_is_forgotten(
     p: Pipeline, status: str, error: type[Exception]
 ) -> None:
-    p.omnisend.posts = [status] * 20
+    p.omnisend.posts = [status] * 100
     with pytest.raises(error):
-        await send(p, 1_000)
+        await send(p, 5_000)  # one group of claims: more than the workers and their queue hold
     assert p.omnisend.posted == []
     assert len(await p.ledger()) <= WORKERS * MAX_BATCH_ITEMS  # those of the posts that were broken off
+    assert (await p.states()).count(CLAIMED) <= WORKERS  # only these have to be looked for at Omnisend
+
+
+async def test_a_sending_that_is_broken_off_forgets_what_was_not_posted(p: Pipeline) -> None:
+    under_way = asyncio.Event()
+
+    async def hang(_: FakeBatch) -> None:
+        under_way.set()
+        await asyncio.Event().wait()
+
+    p.omnisend.on_post = hang
+    sending = asyncio.create_task(send(p, 5_000))
+    await under_way.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert (await p.states()).count(CLAIMED) <= WORKERS
 
 
 # --- the canary and the guard

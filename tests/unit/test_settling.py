@@ -291,6 +291,28 @@ async def test_what_watches_the_tally_may_stop_everything(p: Pipeline) -> None:
     assert len(await p.rejections()) == 1
 
 
+async def test_who_stops_it_has_seen_all_that_is_written_down(p: Pipeline) -> None:
+    def judge(tally: Tally) -> None:
+        raise GuardStopped(rejected=1, tried=1, reason="for a test")
+
+    batches = [await under_way(p, number) for number in range(3)]
+    for batch in batches:
+        at_omnisend(p, batch).finish()
+    settler = p.settler(on_settled=judge)
+
+    async def work() -> None:
+        async with settling(settler):
+            for number, batch in enumerate(batches):
+                await settler.watch(batch, f"b{number}")
+            await settler.settle_all(10)
+
+    with pytest.raises(GuardStopped):
+        await work()
+
+    assert (await p.states()).count(BatchState.CONFIRMED) == settler.tally.changed == 3
+    assert settler.open == []
+
+
 async def test_nothing_is_asked_while_nothing_is_open(p: Pipeline) -> None:
     settler = p.settler()
     async with settling(settler):

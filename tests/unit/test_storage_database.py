@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import SQLModel, col, select
 
-from storage.database import Database
+from storage.database import Database, unbroken
 from storage.errors import DatabaseDamaged, DatabaseTooNew, DiskFull, FolderUnusable
 from storage.models import (
     Batch,
@@ -151,6 +151,63 @@ async def test_a_write_that_is_cancelled_leaves_nothing_behind_and_does_not_bloc
     async with database.write() as session:
         session.add(Workspace(team_id=TEAM))
     assert await count(database, "workspace") == 1
+
+
+async def test_a_write_that_is_cancelled_within_a_statement_gives_the_lock_back(database: Database) -> None:
+    rows = [(f"{number:07}", "") for number in range(50_000)]
+
+    async def write() -> None:
+        async with database.write() as session:
+            connection = await session.connection()
+            asyncio.get_running_loop().call_later(0.005, task.cancel)  # a tenth of the time that it takes
+            await connection.exec_driver_sql("INSERT INTO many VALUES (?, ?)", rows)
+
+    async with database.write() as session:
+        await (await session.connection()).exec_driver_sql("CREATE TABLE many (name TEXT PRIMARY KEY, facts TEXT)")
+    task = asyncio.create_task(write())
+    with pytest.raises(asyncio.CancelledError) as _kept:  # and with it whatever its traceback refers to
+        await task
+
+    async with database.write() as session:
+        session.add(Workspace(team_id=TEAM))
+    assert (await count(database, "many"), await count(database, "workspace")) == (0, 1)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_unbroken_work_is_finished_however_often_its_caller_is_cancelled(times: int) -> None:
+    may_end, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await may_end.wait()
+        ended.set()
+
+    caller = asyncio.create_task(unbroken(work()))
+    for _ in range(times):
+        await asyncio.sleep(0)
+        caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+
+
+async def test_unbroken_work_gives_its_result_or_its_error() -> None:
+    async def work(divisor: int) -> int:
+        await asyncio.sleep(0)
+        return 6 // divisor
+
+    assert await unbroken(work(2)) == 3
+    with pytest.raises(ZeroDivisionError):
+        await unbroken(work(0))
+
+
+async def test_an_error_of_the_database_quotes_no_values(database: Database) -> None:
+    with pytest.raises(IntegrityError) as raised:
+        async with database.write() as session:
+            session.add(FieldMapping(team_id=TEAM, export_id=77, position=0, attribute="email", value="Jane Doe"))
+    assert "Jane Doe" not in str(raised.value)
 
 
 async def test_a_reader_is_answered_while_a_writer_is_at_work_and_sees_the_state_before(database: Database) -> None:
