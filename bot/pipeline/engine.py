@@ -29,7 +29,7 @@ from bot.pipeline.errors import (
 from bot.pipeline.mapping import Line, check
 from bot.pipeline.omnisend_segments import OmnisendSegments, SegmentReport
 from bot.pipeline.preview import Preview, estimate_requests, estimate_seconds
-from bot.pipeline.queue import claim_run
+from bot.pipeline.queue import claim_run, put_back
 from bot.pipeline.reconcile import Difference, Job, Outcome, Reconciliation, keeps_leavers, selected
 from bot.pipeline.recording import Recorder
 from bot.pipeline.settling import Tally
@@ -38,7 +38,7 @@ from bot.pipeline.staging import Staging
 from bot.settings import Settings
 from bot.sources.base import Source, SourceBusy
 from storage import ledger
-from storage.database import Database
+from storage.database import Database, unbroken
 from storage.errors import FerryError
 from storage.lease import this_process
 from storage.ledger import UNLIKE_ANYTHING, Entry
@@ -125,21 +125,26 @@ class Engine:
 
         Cancelling the task (a process that shuts down) leaves the run queued: it goes on where it stopped.
         """
-        run = await claim_run(self._database, run_id, this_process())
-        if run is None:
-            async with self._database.read() as session:
-                return await session.get_one(Run, run_id)
-        recorder = Recorder(self._database, run_id)
+        claiming = asyncio.ensure_future(claim_run(self._database, run_id, this_process()))
+        try:
+            run = await asyncio.shield(claiming)
+            if run is not None:
+                return await self._execute(run, Recorder(self._database, run_id))
+        except asyncio.CancelledError:
+            if await claiming is not None:
+                await unbroken(put_back(self._database, run_id, this_process()))
+            raise
+        async with self._database.read() as session:
+            return await session.get_one(Run, run_id)
+
+    async def _execute(self, run: Run, recorder: Recorder) -> Run:
+        """Every end of a claimed run but cancellation."""
         try:
             job = await self._job(run)
         except FerryError as error:
             return await self._failed(recorder, await self._export(run), error)
         try:
-            return await self._execute(job, run, recorder)
-        except asyncio.CancelledError:
-            recorder.set(status=RunStatus.QUEUED, holder=None)
-            await asyncio.shield(recorder.write())
-            raise
+            return await self._within_hours(job, run, recorder)
         except RunCancelled as error:
             return await self._ended(recorder, job.export, RunStatus.CANCELLED, error)
         except StoppedByGuard as error:
@@ -148,12 +153,11 @@ class Engine:
             return await self._failed(recorder, job.export, error)
         except Exception:
             reference = f"F-{secrets.token_hex(3).upper()}"
-            log.exception("run failed unexpectedly", run=run_id, reference=reference)
+            log.exception("run failed unexpectedly", run=run.id, reference=reference)
             recorder.set(reference=reference)
             return await self._failed(recorder, job.export, Unexpected(reference=reference))
 
-    async def _execute(self, job: Job, run: Run, recorder: Recorder) -> Run:
-        assert run.id is not None
+    async def _within_hours(self, job: Job, run: Run, recorder: Recorder) -> Run:
         if run.attempts == 1:
             await recorder.started(job.export)
         hours = self._settings.run_hours

@@ -172,3 +172,12 @@ async def claim_run(database: Database, run_id: int, holder: str) -> Run | None:
         run.started_at = run.started_at or now()
         session.add(run)
         return run
+
+
+async def put_back(database: Database, run_id: int, holder: str) -> None:
+    """Queue a run again which this process was executing; one that has ended meanwhile stays as it is."""
+    async with database.write() as session:
+        run = await session.get(Run, run_id)
+        if run is not None and run.status is RunStatus.RUNNING and run.holder == holder:
+            run.status, run.holder = RunStatus.QUEUED, None
+            session.add(run)

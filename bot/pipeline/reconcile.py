@@ -372,7 +372,7 @@ class StagingBroken(Exception):
 
 @contextmanager
 def room_explained(settings: Settings) -> Iterator[None]:
-    """Turn DuckDB's complaints about memory and disk into `MemoryShort` and `SpillFull`, all others into `StagingBroken`.
+    """Turn DuckDB's complaints about memory and disk into `MemoryShort` and `SpillFull`, others into `StagingBroken`.
 
     A stream reports them as Arrow's errors. Their texts are not passed on: they may quote what was being read.
     """

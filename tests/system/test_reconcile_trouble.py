@@ -4,6 +4,7 @@ Reference: omnisend-api.md §4.2, §4.3, §6.1, §8, §13.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -484,6 +485,25 @@ async def test_a_run_whose_process_shuts_down_stays_queued_and_goes_on(w: World)
     assert (left.status, left.holder) == (RunStatus.QUEUED, None)
     assert (run.status, run.attempts) == (RunStatus.DONE, 2)
     assert "resumed" in kinds(run.notes)
+    await w.assert_reconciled()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_run_that_is_broken_off_at_any_moment_goes_on_and_ends_right(w: World, seed: int) -> None:
+    dice = random.Random(seed)
+    await w.make_export()
+    run_id = await w.queue()
+    for _ in range(3):
+        running = asyncio.create_task(w.engine.execute(run_id))
+        await asyncio.wait([running], timeout=dice.uniform(0, 0.6))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await w.change(w.export, name=f"the export {dice.random()}")  # nothing keeps others from writing
+
+    await w.engine.execute(run_id)
+    again = await w.run()
+
+    assert (again.status, outcome(again), again.batches) == (RunStatus.DONE, {"unchanged": 450}, 0)
     await w.assert_reconciled()
 
 
