@@ -508,7 +508,7 @@ def _notes(job: Job, difference: Difference) -> list[dict[str, Any]]:
     if comparison.opt_ins:
         notes.append({"kind": "opt_in", **comparison.opt_ins})
     notes += [{"kind": kind, "count": count} for kind, count in comparison.opt_ins_unreadable.items()]
-    notes += [{"kind": "source", "text": text} for text in summary.notes]
+    notes += [{"kind": "source", "text": note.template, "facts": note.facts} for note in summary.notes]
     if left := job.left_behind():
         notes.append({"kind": "left_behind", "attributes": left})
     return notes

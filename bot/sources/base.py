@@ -44,6 +44,22 @@ class Field:
     technical: bool = False
 
 
+class Note(str):
+    """Something that people should know about a reading: its English text, which remembers what it was made of.
+
+    `template` is a text marked for translation, `facts` fill in its placeholders.
+    """
+
+    template: str
+    facts: dict[str, str | int]
+
+    def __new__(cls, template: str, **facts: str | int) -> Self:
+        shown = {name: f"{fact:,}" if isinstance(fact, int) else fact for name, fact in facts.items()}
+        note = super().__new__(cls, template.format_map(shown))
+        note.template, note.facts = template, facts
+        return note
+
+
 @dataclass(slots=True)
 class ReadSummary:
     """What a finished reading found out: complete only after the stream has ended.
@@ -53,7 +69,7 @@ class ReadSummary:
 
     members: dict[str, int] = field(default_factory=dict)
     without_profile: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 class ProfileStream(Protocol):

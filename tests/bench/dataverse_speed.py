@@ -116,9 +116,14 @@ async def main(profiles: int) -> None:
         measured: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
         for side in [*SIDES] * ROUNDS:
             measured[side].append(await measure(side, env))
+        async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=env["ca"])) as http:
+            served = (await http.get(f"{env['url']}/_emulator/stats")).json()
     best = {side: min(each["seconds"] for each in found) for side, found in measured.items()}
     peak = max(each["peak MB"] for each in measured["source"])
-    sys.stdout.write(f"speed {best['bare'] / best['source']:.2f} of the bare loop, peak {peak:.0f} MB\n")
+    sys.stdout.write(
+        f"speed {best['bare'] / best['source']:.2f} of the bare loop, peak {peak:.0f} MB; "
+        f"the emulator took {served['rss_mb']:.0f} MB to serve {sum(served['rows'].values()):,} rows\n"
+    )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ import httpx
 import pytest
 
 from bot.duck import SpillFolders
+from bot.i18n import translator
 from bot.pipeline.engine import Engine
 from bot.pipeline.sources import Sources
+from bot.slack.views.words import note_words
 from bot.sources.dataverse import DataverseSource, RefreshClock, TokenProvider, environment_url
 from bot.sources.dataverse.client import default_transport
 from bot.sources.dataverse.faults import AddressRefused
@@ -300,7 +302,7 @@ async def test_a_deactivated_segment_is_exported_with_a_note(shop: Shop) -> None
     await shop.api.control("changes", op="deactivate-segment", segment=SEGMENT)
     run = await shop.run()
     assert run.status is RunStatus.DONE
-    [note] = [note["text"] for note in run.notes if "inactive" in str(note.get("text"))]
+    [note] = [note_words(translator(), note) for note in run.notes if "inactive" in str(note.get("text"))]
     assert note == "*VIP* is inactive in Customer Insights: its members are those of its last refresh."
     await shop.is_exact()
 

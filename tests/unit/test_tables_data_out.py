@@ -86,7 +86,7 @@ async def read(source: TablesSource, *segments: str, fields: Sequence[str] = ("E
     """The rows in the order of their ids, and the reading's notes."""
     async with source.profiles(segments, fields) as stream:
         rows = [tuple(row.values()) async for batch in stream for row in batch.to_pylist()]
-    return sorted(rows), stream.summary.notes
+    return sorted(rows), [*stream.summary.notes]
 
 
 async def failure_of(work: Any) -> SourceError:

@@ -225,7 +225,11 @@ def note_words(t: Translator, note: Mapping[str, Any]) -> str:
                 time=moment(t, datetime.fromisoformat(note["until"]), "UTC")
             )
         case "source":
-            return safe(note.get("text", ""))
+            facts = {
+                name: t.number(fact) if isinstance(fact, int) else fact for name, fact in note.get("facts", {}).items()
+            }
+            text = _(str(note.get("text", "")))
+            return safe(text.format_map(facts) if facts else text)
         case "left_behind":
             attributes = t.list([attribute_label(t, str(one)) for one in note.get("attributes", ())])
             return _("No longer mapped, so these stay at Omnisend as they are: {attributes}.").format(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import structlog
 
-from bot.sources.base import Segment, SegmentMissing, SourceError
+from bot.sources.base import Note, Segment, SegmentMissing, SourceError
 from bot.sources.dataverse import queries
 from bot.sources.dataverse.client import DataverseClient
 from bot.sources.dataverse.columns import MEMBERSHIP, METADATA, PAYLOAD, Column, Row
@@ -17,6 +17,7 @@ from bot.sources.dataverse.faults import DataverseError, QueryRefused
 from bot.sources.dataverse.memberships import Members, Roll
 from bot.sources.dataverse.names import nearest, title_in
 from bot.sources.dataverse.refresh import Refreshes
+from storage.errors import mark
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ class Enrolment:
     """The members of segments, and what is worth a note about how they were found."""
 
     members: Members
-    notes: Sequence[str]
+    notes: Sequence[Note]
 
 
 @dataclass(slots=True)
@@ -233,31 +234,32 @@ class Catalog:
         self._counts.update((name, (members, now)) for name, members in counts.items())
 
 
-def _notes(counts: Mapping[str, int], roll: Roll, listed: Listed) -> list[str]:
+_INACTIVE = mark("*{segment}* is inactive in Customer Insights: its members are those of its last refresh.")
+_DELETED = mark(
+    "*{segment}* was deleted in Customer Insights, but memberships still name it: its members are those of its last "
+    "refresh. An admin of Customer Insights can tell; edit the export if it is not meant any more."
+)
+_NOWHERE = mark("No membership names *{segment}*: it may be empty, renamed or deleted. Its list can't be read.")
+_ALIKE = mark("Memberships also name *{other}*, which is another segment than *{segment}*.")
+_NO_MEMBERSHIPS = mark("Dataverse has no memberships at all: Customer Insights may not have synchronised them yet.")
+_AGAIN = mark("Further memberships of customers who had one already, each counted once: {rows}.")
+_UNREADABLE = mark("Memberships that could not be read, left out: {rows}.")
+_NAMELESS = mark("Memberships without a customer id, left out: {rows}.")
+
+
+def _notes(counts: Mapping[str, int], roll: Roll, listed: Listed) -> list[Note]:
     """What people should know about how the members were found."""
     notes = []
     there = listed.active
     for name, count in counts.items():
         if count and listed.is_deleted(name):
-            notes.append(
-                f"*{name}* was deleted in Customer Insights, but memberships still name it: its members are those of "
-                "its last refresh. An admin of Customer Insights can tell; edit the export if it is not meant any more."
-            )
+            notes.append(Note(_DELETED, segment=name))
         if not there.get(name, True):
-            notes.append(f"*{name}* is inactive in Customer Insights: its members are those of its last refresh.")
+            notes.append(Note(_INACTIVE, segment=name))
         if not count and not there:
-            notes.append(f"No membership names *{name}*: it may be empty, renamed or deleted. Its list can't be read.")
-        notes += [
-            f"Memberships also name *{other}*, which is another segment than *{name}*."
-            for other in roll.near(name)
-            if other not in there
-        ]
+            notes.append(Note(_NOWHERE, segment=name))
+        notes += [Note(_ALIKE, other=other, segment=name) for other in roll.near(name) if other not in there]
     if not roll.rows:
-        notes.append("Dataverse has no memberships at all: Customer Insights may not have synchronised them yet.")
-    if roll.again:
-        notes.append(f"Further memberships of customers who had one already, each counted once: {roll.again:,}.")
-    if roll.unreadable:
-        notes.append(f"Memberships that could not be read, left out: {roll.unreadable:,}.")
-    if roll.nameless:
-        notes.append(f"Memberships without a customer id, left out: {roll.nameless:,}.")
-    return notes
+        notes.append(Note(_NO_MEMBERSHIPS))
+    counted = {_AGAIN: roll.again, _UNREADABLE: roll.unreadable, _NAMELESS: roll.nameless}
+    return notes + [Note(text, rows=rows) for text, rows in counted.items() if rows]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from bot.sources.base import CUSTOMER_ID, SEGMENTS, FieldMissing, ReadSummary
+from bot.sources.base import CUSTOMER_ID, SEGMENTS, FieldMissing, Note, ReadSummary
 from bot.sources.dataverse import queries
 from bot.sources.dataverse.catalog import Catalog
 from bot.sources.dataverse.client import DataverseClient
@@ -27,10 +27,13 @@ from bot.sources.dataverse.memberships import SEGMENT_LIST, Members
 from bot.sources.dataverse.pace import PARALLEL
 from bot.sources.dataverse.pages import Page
 from bot.sources.dataverse.refresh import Refreshes
+from storage.errors import mark
 
 FEW = 0.05  # members as a part of all profiles: up to this, profiles are asked for by id
 FEW_OF_UNKNOWN = 10_000  # members up to which they are asked for by id where nobody knows how many profiles there are
 FEWEST_ROWS = 5_000  # batches are put together until they have so many rows
+
+_LOST = mark("Values of {field} that do not fit its type, left out: {values}.")
 
 log = structlog.get_logger(__name__)
 
@@ -181,12 +184,8 @@ class Sieve:
     def without_profile(self) -> int:
         return len(self._had) - sum(self._had)
 
-    def notes(self) -> list[str]:
-        return [
-            f"Values of {name} that do not fit its type, left out: {lost:,}."
-            for name, lost in self._lost.items()
-            if lost
-        ]
+    def notes(self) -> list[Note]:
+        return [Note(_LOST, field=name, values=lost) for name, lost in self._lost.items() if lost]
 
 
 async def _side_by_side(

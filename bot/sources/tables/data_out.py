@@ -18,12 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from bot.sources.base import CUSTOMER_ID
+from bot.sources.base import CUSTOMER_ID, Note
 from bot.sources.tables.files import FileFault, Table, csv_relation, first_line, parquet_table
 from bot.sources.tables.folder import Folder, SegmentFile, normalised
 from bot.sources.tables.model_json import MODEL, Entity, Format, read_model
+from storage.errors import mark
 
 PROFILES = "Customer"  # the table of unified profiles; without one of this name, the only one with a CustomerId
+
+_PASSED_OVER = mark(
+    "The table {table} was read as exported at {time}: the newer export {newest} is not complete ({cause})."
+)
 
 _TIME = re.compile(r"\d{4}/\d\d/\d\d/\d{4}", re.ASCII)
 _LOCATION = re.compile(rf"(?:.*/)?(?P<table>[^/]+)/(?P<time>{_TIME.pattern})/(?P<file>[^/]+)", re.ASCII)
@@ -47,7 +52,7 @@ class AnyFolder(Folder):
     def list_table(self, file: SegmentFile) -> Table:
         return self._read(self._segment_table(file)) if file.format == "table" else super().list_table(file)
 
-    def notes(self, segments: Sequence[str]) -> list[str]:
+    def notes(self, segments: Sequence[str]) -> list[Note]:
         tables = self._tables()
         if tables is None:
             return super().notes(segments)
@@ -120,7 +125,7 @@ class Snapshot:
 
     time: str
     files: list[str]
-    note: str = ""
+    note: Note | None = None
 
 
 def newest_complete(root: Path, entity: Entity) -> Snapshot:
@@ -137,16 +142,14 @@ def newest_complete(root: Path, entity: Entity) -> Snapshot:
         files = listed.get(time) or _files(folder, f"{entity.name}/{time}")
         cause = _incomplete(folder, time, files, listed)
         if cause is None:
-            return Snapshot(time, files, _note(entity, time, *passed_over[0]) if passed_over else "")
+            return Snapshot(time, files, _note(entity, time, *passed_over[0]) if passed_over else None)
         passed_over.append((time, cause))
     newest, cause = passed_over[0]
     raise FileFault(f"there is no complete export of the table {entity.name} ({entity.name}/{newest}: {cause})")
 
 
-def _note(entity: Entity, time: str, newest: str, cause: str) -> str:
-    return (
-        f"The table {entity.name} was read as exported at {time}: the newer export {newest} is not complete ({cause})."
-    )
+def _note(entity: Entity, time: str, newest: str, cause: str) -> Note:
+    return Note(_PASSED_OVER, table=entity.name, time=time, newest=newest, cause=cause)
 
 
 def _incomplete(folder: Path, time: str, files: Sequence[str], listed: Mapping[str, Sequence[str]]) -> str | None:

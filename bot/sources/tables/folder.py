@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from bot.sources.base import SegmentMissing, SourceUnreadable
+from bot.sources.base import Note, SegmentMissing, SourceUnreadable
 from bot.sources.tables.faults import SegmentAmbiguous
 from bot.sources.tables.files import FileFault, Table, csv_table, parquet_table
 
@@ -100,7 +100,7 @@ class Folder:
         path = self.inside(file.path, file.shown)
         return csv_table(file.shown, path) if file.format == "csv" else parquet_table(file.shown, {file.shown: path})
 
-    def notes(self, segments: Sequence[str]) -> list[str]:
+    def notes(self, segments: Sequence[str]) -> list[Note]:
         """What people should know about the files that a reading of these segments is made from."""
         return []
 

@@ -9,7 +9,7 @@ from typing import Self
 import pyarrow as pa
 
 from bot.duck import DuckDBConnection
-from bot.sources.base import Field, ReadSummary, Segment
+from bot.sources.base import Field, Note, ReadSummary, Segment
 from bot.sources.tables import profiles
 from bot.sources.tables.child import Limits
 from bot.sources.tables.data_out import AnyFolder
@@ -18,8 +18,10 @@ from bot.sources.tables.files import FileFault
 from bot.sources.tables.folder import Folder, SegmentFile
 from bot.sources.tables.membership import fold
 from bot.sources.tables.segments import Segments
+from storage.errors import mark
 
 FIRST_ROWS = 10_000  # where samples are looked for first
+_NAMELESS = mark("{rows} rows of profiles have no CustomerId and were left out.")
 SMALL_LIST_BYTES = 1_000_000  # a list of ids up to this size is counted when segments are listed
 
 
@@ -146,7 +148,7 @@ class TablesStream:
         self._scan = None
         self.summary.without_profile = await self._desk.do(lambda _: scan.without_profile())
         if scan.nameless:
-            self.summary.notes.append(f"{scan.nameless:,} rows of profiles have no CustomerId and were left out.")
+            self.summary.notes.append(Note(_NAMELESS, rows=scan.nameless))
 
 
 def _next_batch(_: DuckDBConnection, scan: profiles.Scan) -> pa.RecordBatch | None:
