@@ -48,6 +48,7 @@ class Action(StrEnum):
     EMPTY_SEGMENTS = "empty_segments"
     CANCEL_RUN = "cancel_run"
     ANSWER_GUARD = "answer_guard"
+    ADOPT_LEDGER = "adopt_ledger"  # rebuild it from Omnisend's segments, as an answer to the guard
 
     SEE_REFRESH = "see_refresh"
     SET_REFRESH = "set_refresh"
@@ -85,6 +86,7 @@ POLICY: Mapping[Action, frozenset[Role]] = {
     Action.EMPTY_SEGMENTS: _SHARED,
     Action.CANCEL_RUN: _SHARED,
     Action.ANSWER_GUARD: _SHARED,
+    Action.ADOPT_LEDGER: _SHARED,
     Action.SEE_REFRESH: _ALL,
     Action.SET_REFRESH: _ADMINS,
     Action.SET_ADMINS: _ADMINS,

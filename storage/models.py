@@ -332,6 +332,7 @@ class Trigger(StrEnum):
     RETRY = "retry"  # a person asked for the rejected rows to be tried again
     RESYNC = "resync"  # everything is sent again, whatever the ledger says
     EMPTY = "empty"  # everybody is removed, before an export is
+    ADOPT = "adopt"  # a lost ledger is rebuilt first, from Omnisend's segments
 
 
 class RunStatus(StrEnum):
@@ -353,6 +354,7 @@ class Stage(StrEnum):
     WAITING = "waiting"
     REFRESHING = "refreshing"  # waits until the source has been refreshed
     DRAINING = "draining"
+    ADOPTING = "adopting"
     READING = "reading"
     COMPARING = "comparing"
     SENDING = "sending"

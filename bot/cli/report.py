@@ -56,6 +56,8 @@ def print_report(result: Result, reasons: Mapping[str, int]) -> None:
         say("Nothing was sent. Please look first:", style="yellow")
         _list(finding_words(t, finding) for finding in run.findings)
         say(f"If this is right, send it with: ferry export run '{run.export_name}' --accept-guard")
+        if any(finding["kind"] == "ledger_behind" for finding in run.findings):
+            say(f"To rebuild its memory from Omnisend first: ferry export run '{run.export_name}' --adopt")
     elif run.status is RunStatus.DONE or run.profiles or run.batches:
         say(f"  {_counts(run)}")
     for segment in run.segments:

@@ -16,6 +16,7 @@ from bot import duck
 from bot.omnisend.client import OmnisendClient
 from bot.omnisend.errors import OmnisendError
 from bot.omnisend.models import Brand
+from bot.pipeline.adopting import adopt
 from bot.pipeline.brand import Brands
 from bot.pipeline.errors import GuardStopped as StoppedByGuard
 from bot.pipeline.errors import (
@@ -41,7 +42,6 @@ from storage import ledger
 from storage.database import Database, unbroken
 from storage.errors import FerryError
 from storage.lease import this_process
-from storage.ledger import UNLIKE_ANYTHING, Entry
 from storage.models import (
     Book,
     Connection,
@@ -207,6 +207,10 @@ class Engine:
             progress.count_requests = lambda: access.client.requests
             progress.stage = Stage.DRAINING
             await reconciliation.drain(access.client, access.quiet_seconds)
+            if job.trigger is Trigger.ADOPT and not job.accept_guard:  # what was accepted was asked after adopting
+                progress.stage = Stage.ADOPTING
+                check = reconciliation.raise_if_cancelled
+                job.adopted = await adopt(job, access.client, self._database, self._keys, on_page=check)
             progress.stage = Stage.READING
             progress.count_rows = lambda: reconciliation.rows
             summary = await reconciliation.read()
@@ -328,30 +332,10 @@ class Engine:
         async with self._database.read() as session:
             export = await session.get_one(Export, export_id)
         job = await self._job_of(export, Trigger.MANUAL)
-        adopted = 0
         async with self._brands.sending(
             self._key(job.connection), job.connection.brand_id, job.connection.share
         ) as access:
-            await OmnisendSegments(access.client, self._database, job.selected).count()
-            for segment in job.selected:
-                if segment.omnisend_id is not None:
-                    async for emails in access.client.contact_emails(segment.omnisend_id):
-                        adopted += await self._adopt_page(job, emails)
-        return adopted
-
-    async def _adopt_page(self, job: Job, emails: list[str]) -> int:
-        digest, seal = self._keys.digest.of_email, self._keys.email.seal
-        lowered = {digest(email): email for email in (found.strip().lower() for found in emails)}
-        async with self._database.write() as session:
-            known = await ledger.sealed_emails(session, job.book_id, list(lowered))
-            entries = [
-                Entry(key, UNLIKE_ANYTHING, seal(email, job.book_id, key), True)
-                for key, email in lowered.items()
-                if key not in known
-            ]
-            if entries:
-                await ledger.adopt(session, job.book, entries)
-        return len(entries)
+            return await adopt(job, access.client, self._database, self._keys)
 
     # --- loading
 
@@ -504,6 +488,8 @@ def _notes(job: Job, difference: Difference) -> list[dict[str, Any]]:
         "refused": comparison.refused,
     }
     notes: list[dict[str, Any]] = [{"kind": "resumed"}] if job.resumed else []
+    if job.adopted is not None:
+        notes.append({"kind": "adopted", "count": job.adopted})
     notes += [{"kind": kind, "count": count} for kind, count in counted.items() if count]
     if comparison.opt_ins:
         notes.append({"kind": "opt_in", **comparison.opt_ins})

@@ -60,6 +60,7 @@ class Job:
     trigger: Trigger = Trigger.MANUAL
     accept_guard: bool = False
     resumed: bool = False  # goes on where a process that ended left it
+    adopted: int | None = None  # contacts that this run took over from Omnisend's segments
 
     @property
     def selected(self) -> list[ExportSegment]:
@@ -190,10 +191,10 @@ class Reconciliation:
 
     async def drain(self, client: OmnisendClient, quiet_seconds: float) -> int:
         """Settle what earlier runs left open at this brand; the contacts that stay open."""
-        self._raise_if_cancelled()
+        self.raise_if_cancelled()
         settler = self._settler = Settler(client, self._database, self._keys.digest, self._settings)
         left = await drain(settler, self._job.connection.brand_id, self._database, self._settings, quiet_seconds)
-        self._raise_if_cancelled()
+        self.raise_if_cancelled()
         return left
 
     async def read(self) -> ReadSummary:
@@ -205,7 +206,7 @@ class Reconciliation:
         stream = job.source.profiles([segment.name for segment in job.selected], job.plan.fields)
         async with stream as profiles:
             async for batch in profiles:
-                self._raise_if_cancelled()
+                self.raise_if_cancelled()
                 self.rows = await self._staging.do(Staging.add, batch)
                 if self.rows > self._settings.max_profiles:
                     raise TooManyProfiles(export=job.export.name, most=self._settings.max_profiles)
@@ -217,7 +218,7 @@ class Reconciliation:
             if name not in there:
                 raise FieldMissing(field=name, used_for=self._job.plan.used_for(name))
 
-    def _raise_if_cancelled(self) -> None:
+    def raise_if_cancelled(self) -> None:
         if self.cancelled:
             raise RunCancelled
 
@@ -229,7 +230,7 @@ class Reconciliation:
         await self._load_ledger()
         everything = job.trigger is Trigger.RESYNC
         comparison = await self._staging.do(Staging.compare, everything=everything)
-        self._raise_if_cancelled()
+        self.raise_if_cancelled()
         report = SegmentReport()
         if client is not None:
             report = await OmnisendSegments(client, self._database, job.selected).count()
@@ -310,7 +311,7 @@ class Reconciliation:
         batcher = self._batcher = Batcher(
             client, self._database, settler, self._keys.email, self._settings, book=self._job.book, run_id=run_id
         )
-        self._raise_if_cancelled()
+        self.raise_if_cancelled()
         if comparison.to_send:
             async with settling(settler):
                 on_stage(Stage.SENDING)

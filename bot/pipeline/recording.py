@@ -83,7 +83,9 @@ class Recorder:
             run.ended_at = now()
             session.add(run)
             places = [export.channel] if export.channel else _people([export.owner])
-            announce(session, export, self._run_id, "asking" if status is RunStatus.ASKING else "finished", places)
+            # A run whose first question was answered with Adopt may ask again.
+            asking = "asking" if run.attempts <= 1 else f"asking-{run.attempts}"
+            announce(session, export, self._run_id, asking if status is RunStatus.ASKING else "finished", places)
             if rejects and status is not RunStatus.ASKING:
                 announce(session, export, self._run_id, "rejects", _people([run.started_by or export.owner]))
             if status in (RunStatus.FAILED, RunStatus.STOPPED):
@@ -93,13 +95,13 @@ class Recorder:
 
 
 def announce(session: AsyncSession, export: Export, run_id: int, event: str, places: Iterable[str]) -> None:
-    """Put a run's event into the outbox, once for each channel or person."""
+    """Put a run's event into the outbox, once for each channel or person. `event-2` is the same event once more."""
     for place in places:
         session.add(
             OutboxMessage(
                 team_id=export.team_id,
                 key=f"run-{run_id}-{event}-{place}",
-                event=f"run.{event}",
+                event=f"run.{event.partition('-')[0]}",
                 channel=place,
                 facts={"run_id": run_id},
             )

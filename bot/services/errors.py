@@ -418,6 +418,12 @@ class QuestionClosed(ServiceError):
     remedy = mark("/ferry status shows how things stand now.")
 
 
+class NothingToAdopt(ServiceError):
+    code = "nothing-to-adopt"
+    what = mark("*{export}* remembers whom it has exported: there is nothing to rebuild.")
+    remedy = mark("Answer the question with Send or Skip.")
+
+
 class RejectsReplaced(ServiceError):
     code = "rejects-replaced"
     what = mark("The rejected rows of this run of *{export}* are no longer kept: a newer run made its own list.")

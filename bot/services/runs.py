@@ -15,7 +15,7 @@ from bot.pipeline.schedule import supersede_questions
 from bot.services import audit
 from bot.services.actor import Actor
 from bot.services.consent import full_values_allowed
-from bot.services.errors import Paused, QuestionClosed, RejectsReplaced, RunOver, RunUnknown
+from bot.services.errors import NothingToAdopt, Paused, QuestionClosed, RejectsReplaced, RunOver, RunUnknown
 from bot.services.lookup import connection_of, export_for, grants_of, run_for
 from bot.services.ports import Previews
 from bot.services.readiness import find_obstacle
@@ -118,12 +118,29 @@ class Runs:
             if run.status is not RunStatus.ASKING:
                 raise QuestionClosed(export=export.name, status=run.status.value)
             if send:
-                await _requeue(session, run, export)
+                await _requeue(session, run, export, accept_guard=True)
             else:
                 end_run(session, run, export, RunStatus.SKIPPED)
             action = "guard.accepted" if send else "guard.skipped"
             kinds = [finding["kind"] for finding in run.findings]
             audit.record(session, actor, action, _subject(run), export=export.name, findings=kinds)
+        self._nudge()
+        return run
+
+    async def adopt(self, actor: Actor, run_id: int) -> Run:
+        """Answer the guard's question about a lost ledger: the same run rebuilds it, and looks again before it sends.
+
+        Raises `NothingToAdopt` if the question is about something else; else as `answer` does.
+        """
+        async with self._database.write() as session:
+            run, export = await run_for(session, actor, run_id, Action.ADOPT_LEDGER)
+            if run.status is not RunStatus.ASKING:
+                raise QuestionClosed(export=export.name, status=run.status.value)
+            if not any(finding["kind"] == "ledger_behind" for finding in run.findings):
+                raise NothingToAdopt(export=export.name)
+            run.trigger, run.started_by = Trigger.ADOPT, actor.user_id
+            await _requeue(session, run, export, accept_guard=False)
+            audit.record(session, actor, "guard.adopted", _subject(run), export=export.name)
         self._nudge()
         return run
 
@@ -201,11 +218,11 @@ async def _enqueue(
     return run
 
 
-async def _requeue(session: AsyncSession, run: Run, export: Export) -> None:
+async def _requeue(session: AsyncSession, run: Run, export: Export, *, accept_guard: bool) -> None:
     """Queue a run again after its question was answered. Consent and connection may have gone meanwhile."""
     if (hindrance := await find_obstacle(session, export)) is not None:
         raise hindrance
-    run.accept_guard, run.ended_at, run.started_at = True, None, None
+    run.accept_guard, run.ended_at, run.started_at = accept_guard, None, None
     try:
         async with session.begin_nested():
             run.status = RunStatus.QUEUED

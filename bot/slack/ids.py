@@ -74,6 +74,7 @@ class Action(StrEnum):
     GUARD_SHOW = "guard_show"
     GUARD_SEND = "guard_send"
     GUARD_SKIP = "guard_skip"
+    GUARD_ADOPT = "guard_adopt"
     RETRY = "retry"
     RESYNC = "resync"
     REJECTS = "rejects"

@@ -35,6 +35,7 @@ class Operating:
             Action.GUARD_SHOW: self._guard_show,
             Action.GUARD_SEND: self._guard_send,
             Action.GUARD_SKIP: self._guard_skip,
+            Action.GUARD_ADOPT: self._guard_adopt,
             Action.RETRY: self.retry,
             Action.RESYNC: self.resync,
             Action.REJECTS: self._rejects,
@@ -174,27 +175,40 @@ class Operating:
         await self._show_preview(visit, run.export_id or 0, question=run.id)
 
     async def _guard_send(self, visit: Visit) -> None:
-        await self._answer(visit, send=True)
+        _ = visit.t.gettext
+        run = await self._answer(visit, lambda actor, run_id: self._services.runs.answer(actor, run_id, True))
+        await self._say_answered(visit, run, _("{person} said: send it."), _("*{name}* goes on."))
 
     async def _guard_skip(self, visit: Visit) -> None:
-        await self._answer(visit, send=False)
+        _ = visit.t.gettext
+        run = await self._answer(visit, lambda actor, run_id: self._services.runs.answer(actor, run_id, False))
+        said = _("*{name}* is skipped; nothing was sent.")
+        await self._say_answered(visit, run, _("{person} said: skip this run. Nothing was sent."), said)
 
-    async def _answer(self, visit: Visit, *, send: bool) -> None:
+    async def _guard_adopt(self, visit: Visit) -> None:
+        _ = visit.t.gettext
+        run = await self._answer(visit, self._services.runs.adopt)
+        said = _("*{name}* takes over who is in its segments at Omnisend, then looks again.")
+        await self._say_answered(visit, run, _("{person} said: rebuild its memory from Omnisend first."), said)
+
+    async def _answer(self, visit: Visit, answer: Callable[[Actor, int], Awaitable[Run]]) -> Run | None:
+        """None for a question that was no longer open, which is said."""
         _ = visit.t.gettext
         actor = await visit.actor(fresh=True)
-        who = mention(visit.user_id)
         try:
-            run = await self._services.runs.answer(actor, int(visit.value), send)
+            return await answer(actor, int(visit.value))
         except QuestionClosed as error:
             await visit.say(common.note(explained(visit.t, error)), title=_("This has changed"))
             run = await self._services.runs.get(int(visit.value))
             await self._condense(run, _("This question is no longer open."))
+            return None
+
+    async def _say_answered(self, visit: Visit, run: Run | None, in_channel: str, in_modal: str) -> None:
+        if run is None:
             return
-        text = _("{person} said: send it.") if send else _("{person} said: skip this run. Nothing was sent.")
-        await self._condense(run, text.format(person=who))
+        await self._condense(run, in_channel.format(person=mention(visit.user_id)))
         if visit.view is not None:
-            said = _("*{name}* goes on.") if send else _("*{name}* is skipped; nothing was sent.")
-            await visit.say(common.note(said.format(name=kit.safe(run.export_name))))
+            await visit.say(common.note(in_modal.format(name=kit.safe(run.export_name))))
         self._changed(visit)
 
     async def _condense(self, run: Run, text: str) -> None:

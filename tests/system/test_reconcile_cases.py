@@ -442,6 +442,35 @@ async def test_a_lost_ledger_makes_the_run_ask_and_adopting_rebuilds_it(w: World
     await w.assert_reconciled()
 
 
+async def test_a_run_that_is_told_to_adopt_rebuilds_the_ledger_and_looks_again(w: World) -> None:
+    vip(w, 60)
+    await w.make_export()
+    await w.run()
+    await lose_the_ledger(w)
+    w.source.members["VIP"] -= {"c000001"}
+
+    run = await w.run(trigger=Trigger.ADOPT)
+
+    assert run.status is RunStatus.DONE
+    assert outcome(run) == {"changed": 59, "removed": 1}
+    assert {"kind": "adopted", "count": 60} in run.notes
+    await w.assert_reconciled()
+
+
+async def test_a_run_that_adopted_may_ask_again(w: World) -> None:
+    vip(w, 60)
+    await w.make_export()
+    await w.run()
+    await lose_the_ledger(w)
+    w.source.members["VIP"] = set(sorted(w.source.members["VIP"])[:5])
+
+    run = await w.run(trigger=Trigger.ADOPT)
+
+    assert run.status is RunStatus.ASKING
+    assert "removals" in {finding["kind"] for finding in run.findings}
+    assert len(await w.ledger()) == 60
+
+
 async def test_adopting_twice_adopts_nobody_twice(w: World) -> None:
     vip(w, 30)
     await w.make_export()

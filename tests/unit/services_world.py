@@ -174,8 +174,8 @@ class ServicesWorld:
         assert claimed is not None
         return claimed
 
-    async def asking(self, run: Run, *, since: datetime | None = None) -> Run:
-        finding = {"kind": "fall", "segment": "VIP", "before": 41_200, "members": 312}
+    async def asking(self, run: Run, finding: dict[str, Any] | None = None, *, since: datetime | None = None) -> Run:
+        finding = finding or {"kind": "fall", "segment": "VIP", "before": 41_200, "members": 312}
         return await self.set_run(run, RunStatus.ASKING, findings=[finding], ended_at=since or now())
 
     # --- what came of it

@@ -60,6 +60,7 @@ MATRIX = {
     Action.EMPTY_SEGMENTS:            (True,  True,   False,   False),
     Action.CANCEL_RUN:                (True,  True,   False,   False),
     Action.ANSWER_GUARD:              (True,  True,   False,   False),
+    Action.ADOPT_LEDGER:              (True,  True,   False,   False),
     Action.SEE_REFRESH:               (True,  True,   True,    True),
     Action.SET_REFRESH:               (True,  False,  False,   False),
     Action.SET_ADMINS:                (True,  False,  False,   False),
@@ -189,6 +190,11 @@ async def _answer(world: ServicesWorld, actor: Actor, connection: Connection, ex
     return await world.runs.answer(actor, id_of(run), True)
 
 
+async def _adopt(world: ServicesWorld, actor: Actor, connection: Connection, export: Export, run: Run) -> object:
+    await world.asking(run, {"kind": "ledger_behind", "ledger": 0, "at_omnisend": 40})
+    return await world.runs.adopt(actor, id_of(run))
+
+
 async def _after(world: ServicesWorld, run: Run, act: Awaitable[object]) -> object:
     """Once the run is over: what can't be done while it goes on."""
     await world.runs.cancel(ADMIN, id_of(run))
@@ -242,6 +248,7 @@ USES: dict[str, tuple[Action, Use]] = {
     "empty": (Action.EMPTY_SEGMENTS, lambda w, a, c, e, r: _after(w, r, w.runs.empty(a, id_of(e)))),
     "cancel": (Action.CANCEL_RUN, lambda w, a, c, e, r: w.runs.cancel(a, id_of(r))),
     "answer the guard": (Action.ANSWER_GUARD, _answer),
+    "adopt": (Action.ADOPT_LEDGER, _adopt),
     "set the refresh": (Action.SET_REFRESH, lambda w, a, c, e, r: w.schedules.set_refresh(a, ["06:00"], [0], "UTC")),
     "name admins": (Action.SET_ADMINS, lambda w, a, c, e, r: w.people.set_admins(a, ["U0ANN"])),
 }

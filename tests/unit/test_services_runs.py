@@ -22,6 +22,7 @@ from bot.services.errors import (
     FieldError,
     NoConnection,
     NoSegments,
+    NothingToAdopt,
     Paused,
     QuestionClosed,
     RejectsReplaced,
@@ -298,6 +299,33 @@ async def test_an_answer_does_not_send_what_may_no_longer_be_sent(world: Service
     with pytest.raises(Paused):
         await world.runs.answer(ANN, id_of(run), True)
     assert (await world.row(Run, run.id)).status is RunStatus.ASKING
+
+
+LOST = {"kind": "ledger_behind", "ledger": 0, "at_omnisend": 40}
+
+
+async def test_adopt_lets_the_same_run_rebuild_the_ledger_and_look_again(world: ServicesWorld, export: Export) -> None:
+    run = await world.asking(await world.running(await world.runs.start(ANN, id_of(export))), LOST)
+    answered = await world.runs.adopt(ADMIN, id_of(run))
+    assert (answered.id, answered.status, answered.trigger) == (run.id, RunStatus.QUEUED, Trigger.ADOPT)
+    assert (answered.accept_guard, answered.started_by) == (False, ADMIN.user_id)
+    assert (ADMIN.user_id, "guard.adopted", f"run/{run.id}") in await world.audited()
+
+
+async def test_adopt_is_refused_where_the_ledger_is_not_what_is_asked_about(
+    world: ServicesWorld, export: Export
+) -> None:
+    run = await world.asking(await world.runs.start(ANN, id_of(export)))
+    with pytest.raises(NothingToAdopt):
+        await world.runs.adopt(ANN, id_of(run))
+    assert (await world.row(Run, run.id)).status is RunStatus.ASKING
+
+
+async def test_adopt_after_another_answer_says_that_things_have_changed(world: ServicesWorld, export: Export) -> None:
+    run = await world.asking(await world.runs.start(ANN, id_of(export)), LOST)
+    await world.runs.answer(ANN, id_of(run), False)
+    with pytest.raises(QuestionClosed, match="skipped"):
+        await world.runs.adopt(ADMIN, id_of(run))
 
 
 # --- looking

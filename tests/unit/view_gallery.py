@@ -274,7 +274,7 @@ def a_run(s: Size, **values: Any) -> Run:
         "resumed", "duplicates", "cut", "unresolved_countries", "without_profile", "held", "refused", "source",
         "left_behind", "segment_by_hand", "segment_later", "segment_renamed", "segments_scope", "segments_unknown",
         "question_expired", "question_superseded", "opt_in", "opt_in_status", "opt_in_date", "opt_in_future",
-        "rejected", "something newer",
+        "rejected", "adopted", "something newer",
     ]  # fmt: skip
     reasons = dict.fromkeys(["missing_email", "invalid_email", "email_too_long", "suppressed", "omnisend"], s.number)
     note = {

@@ -7,6 +7,7 @@ from bot.i18n import Translator
 from bot.slack.ids import Action, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
+from bot.slack.views.runs import answer_buttons
 from bot.slack.views.words import (
     attribute_label,
     finding_words,
@@ -79,8 +80,7 @@ def preview(t: Translator, card: PreviewCard) -> Json:
 def _buttons(t: Translator, card: PreviewCard) -> list[Json]:
     _ = t.gettext
     if card.question is not None and card.may_run:
-        send = kit.button(_("Send"), Action.GUARD_SEND, card.question, style="primary")
-        return [send, kit.button(_("Skip"), Action.GUARD_SKIP, card.question, label=_("Skip this run; send nothing"))]
+        return answer_buttons(t, card.question, card.findings)
     run = kit.button(_("Run now"), Action.RUN, card.export_id, style="primary")
     edit = kit.button(_("Edit"), Action.EDIT_EXPORT, card.export_id)
     return [*([run] if card.may_run else []), *([edit] if card.may_edit else [])]

@@ -1,5 +1,6 @@
 """A run while it runs: the live message, and the guard's question."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.i18n import Translator
@@ -103,12 +104,50 @@ def asking(t: Translator, run: Run) -> Json:
             kit.section(kit.bullets([finding_words(t, finding) for finding in run.findings])),
             kit.actions(
                 kit.button(_("Show"), Action.GUARD_SHOW, run.id, label=_("Show what would be sent")),
-                kit.button(_("Send"), Action.GUARD_SEND, run.id, style="primary", confirm=_send_confirm(t)),
-                kit.button(_("Skip"), Action.GUARD_SKIP, run.id, label=_("Skip this run; send nothing")),
+                *answer_buttons(t, run.id, run.findings, confirm=_send_confirm(t)),
             ),
-            kit.context(_("Nothing was sent yet. Without an answer this run is skipped after a while.")),
+            kit.context(
+                *([_("*Adopt* takes over who is at Omnisend, then looks again.")] if ledger_lost(run.findings) else []),
+                _("Nothing was sent yet. Without an answer this run is skipped after a while."),
+            ),
         ],
     )
+
+
+def ledger_lost(findings: Sequence[Mapping[str, object]]) -> bool:
+    """Whether the guard asks about a ledger that could be rebuilt."""
+    return any(finding.get("kind") == "ledger_behind" for finding in findings)
+
+
+def answer_buttons(
+    t: Translator, run_id: int | None, findings: Sequence[Mapping[str, object]], *, confirm: Json | None = None
+) -> list[Json]:
+    """Send and Skip; before them Adopt, where a lost ledger can be rebuilt first."""
+    _ = t.gettext
+    lost = ledger_lost(findings)
+    ask = kit.confirm(
+        _("Rebuild its memory first?"),
+        _(
+            "The export takes over whoever is in its segments at Omnisend, then looks again. From then on it can take "
+            "out those who leave."
+        ),
+        _("Adopt"),
+        _("Not yet"),
+        danger=False,
+    )
+    adopt = kit.button(
+        _("Adopt"),
+        Action.GUARD_ADOPT,
+        run_id,
+        style="primary",
+        confirm=ask,
+        label=_("Adopt: rebuild its memory from Omnisend's segment"),
+    )
+    return [
+        *([adopt] if lost else []),
+        kit.button(_("Send"), Action.GUARD_SEND, run_id, style=None if lost else "primary", confirm=confirm),
+        kit.button(_("Skip"), Action.GUARD_SKIP, run_id, label=_("Skip this run; send nothing")),
+    ]
 
 
 def _send_confirm(t: Translator) -> Json:

@@ -47,6 +47,7 @@ def stage_words(t: Translator, stage: Stage) -> str:
         Stage.WAITING: _("Waiting for its turn"),
         Stage.REFRESHING: _("Waiting until Customer Insights has been refreshed"),
         Stage.DRAINING: _("Looking up what earlier runs left open"),
+        Stage.ADOPTING: _("Taking over who is in Omnisend's segments"),
         Stage.READING: _("Reading profiles"),
         Stage.COMPARING: _("Comparing with what was sent before"),
         Stage.SENDING: _("Sending to Omnisend"),
@@ -83,6 +84,8 @@ def trigger_words(t: Translator, run: Run) -> str:
             return _("full resync by {person}").format(person=who)
         case Trigger.EMPTY:
             return _("emptying its segments, by {person}").format(person=who)
+        case Trigger.ADOPT:
+            return _("memory rebuilt from Omnisend, by {person}").format(person=who)
         case Trigger.MANUAL:
             return _("started by {person}").format(person=who or _("the command line"))
 
@@ -162,6 +165,12 @@ def note_words(t: Translator, note: Mapping[str, Any]) -> str:
     match note.get("kind"):
         case "resumed":
             return _("The bot was interrupted and went on where it had stopped; nothing was sent twice for good.")
+        case "adopted":
+            return t.ngettext(
+                "{n} contact was taken over from Omnisend's segments.",
+                "{n} contacts were taken over from Omnisend's segments.",
+                n,
+            ).format(n=number)
         case "duplicates":
             return t.ngettext(
                 "{n} profile shares its email with another: an address is one contact, with the memberships of all.",
@@ -322,7 +331,8 @@ def finding_words(t: Translator, finding: Mapping[str, Any]) -> str:
         case "ledger_behind":
             return _(
                 "Omnisend's segment has {at_omnisend} contacts, but this export remembers only {ledger}: its memory "
-                "was lost or restored from an old backup. Sent now, leavers in between would stay at Omnisend."
+                "was lost or comes from an old backup, or the export was made anew. Sent now, those who have left "
+                "meanwhile would stay at Omnisend."
             ).format(**facts)
         case "rejects":
             return _("{rejected} of {profiles} profiles would be rejected.").format(**facts)
