@@ -103,6 +103,7 @@ class ConnectionDetails:
     consent_holds: bool
     exports: tuple[tuple[int, str], ...]
     source: str = ""
+    needs_export_user: bool = False
     export_user: ExportUserView | None = None
 
     @property
@@ -161,6 +162,7 @@ class Connections:
             grants = await grants_of(session, connection)
             consent = await standing_consent(session, connection_id)
             exports = await _exports_of(session, connection)
+        offer = next((each for each in self._engine.sources.offers if each.kind == connection.source), None)
         return ConnectionDetails(
             connection=connection,
             people=tuple(grant.subject for grant in grants if grant.kind is GrantKind.PERSON),
@@ -168,7 +170,8 @@ class Connections:
             consent=consent,
             consent_holds=covers(consent, connection),
             exports=tuple((export.id or 0, export.name) for export in exports),
-            source=next((o.label for o in self._engine.sources.offers if o.kind == connection.source), ""),
+            source=offer.label if offer else "",
+            needs_export_user=offer is not None and offer.needs_export_user,
             export_user=await self._export_users.of(connection),
         )
 

@@ -37,6 +37,8 @@ from storage.errors import FerryError, SecretUnreadable
 from storage.models import Connection, ConnectionState, ExportUser, ReaderKind, id_of, now
 from storage.secrets import Keys
 
+__all__ = ["ExportUserView", "ExportUsers", "Outcome", "SignIn", "SignInState"]
+
 KEPT = timedelta(days=1)  # for which a finished sign-in waits to be saved
 
 log = structlog.get_logger(__name__)

@@ -1,6 +1,7 @@
 """The flows around connections: connecting with consent, sharing, replacing the key, withdrawing, removing."""
 
 import contextlib
+from dataclasses import replace
 
 from bot.access import Action as Right
 from bot.access import allowed
@@ -13,15 +14,16 @@ from bot.services.connections import (
     ConnectionDraft,
     consent_text,
 )
-from bot.services.errors import ConnectionInUse, FieldError, RequestAnswered, RequestUnknown
+from bot.services.errors import ConnectionInUse, ExportUserMissing, FieldError, RequestAnswered, RequestUnknown
 from bot.slack.desk import Desk
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Router
-from bot.slack.views import common, connections, kit, requests
+from bot.slack.views import common, connections, kit, requests, sign_in
 from bot.slack.views import connect as views
 from bot.slack.views.connect import ConnectForm, SourceChoice, Stage
 from bot.slack.views.connections import ConnectionRow, InUse
 from bot.slack.views.kit import Json
+from bot.slack.views.sign_in import APP
 from bot.slack.views.words import explained
 from bot.slack.visit import Reply, Visit
 from storage.errors import FerryError
@@ -32,7 +34,8 @@ FIELDS = {
     "people": Field.AUDIENCE,
     "api_key": Field.KEY,
     "agreed": Field.AGREE,
-    "source": Field.SOURCE_FIELD,
+    "source": Field.SOURCE,
+    "export_user": Field.READER,
 }
 """Where an error of a draft's field stands in the form."""
 
@@ -44,6 +47,8 @@ class Connecting:
         router.click(Action.CONNECT, self.open)
         router.click(Action.CONNECTIONS, self.show_all)
         router.choice(Field.AUDIENCE, self._audience_chosen)
+        router.choice(Field.SOURCE, self._source_chosen)
+        router.choice(Field.READER, self._source_chosen)
         router.offer(Field.GROUPS, self._offer_groups)
         router.submit(Modal.CONNECT, self._submitted)
         router.click(Action.EDIT_CONNECTION, self._edit)
@@ -68,10 +73,22 @@ class Connecting:
             await visit.show(requests.request_form(visit.t))
 
     async def show_form(self, visit: Visit, *, request: str = "") -> None:
-        await visit.show(views.connect_form(visit.t, self._fresh_form(visit, request)))
+        form = self._fresh_form(visit, request)
+        waiting = await self._services.export_users.waiting(await visit.actor())
+        await visit.show(views.connect_form(visit.t, replace(form, account=waiting.account if waiting else "")))
+
+    async def form_after_sign_in(self, visit: Visit) -> Json:
+        """The form as it was when somebody left it to sign in, with the account."""
+        form = self._form(visit)
+        waiting = await self._services.export_users.waiting(await visit.actor())
+        account = waiting.account if waiting else ""
+        return views.connect_form(visit.t, replace(form, account=account, app=False))
 
     def _fresh_form(self, visit: Visit, request: str) -> ConnectForm:
-        sources = [SourceChoice(offer.kind, offer.label) for offer in self._services.engine.sources.offers]
+        sources = [
+            SourceChoice(offer.kind, offer.label, offer.needs_export_user, offer.app_identity)
+            for offer in self._services.engine.sources.offers
+        ]
         return ConnectForm(
             consent=consent_text(visit.t.gettext),
             shown=f"{CONSENT_VERSION}/{visit.t.language}",
@@ -103,6 +120,8 @@ class Connecting:
                 remark = "" if brand.id else visit.t.gettext(BRAND_UNREADABLE)
                 shown = _name(brand.name, brand.website)
                 named = form.at(Stage.CHECKED, brand_id=brand.id or "", brand=shown, remark=remark)
+                if form.reader:
+                    named = await self._with_reader(visit, actor, named)
                 await visit.show(views.connect_form(visit.t, named))
                 return
             connection = await self._services.connections.connect(actor, _draft(visit, form))
@@ -112,6 +131,16 @@ class Connecting:
             await self._show_problem(visit, form, explained(visit.t, error), None)
         else:
             await self._connected(visit, actor, form, connection)
+
+    async def _with_reader(self, visit: Visit, actor: Actor, form: ConnectForm) -> ConnectForm:
+        """Whether somebody can read already. If nobody has signed in yet, that comes next."""
+        try:
+            await self._services.export_users.ready(actor, app=form.app)
+        except ExportUserMissing:
+            text = visit.t.gettext("Next: add yourself as export user. Then save.")
+            return replace(form, account="", problem=text, problem_at=Field.READER)
+        waiting = await self._services.export_users.waiting(actor)
+        return replace(form, account=waiting.account if waiting else "")
 
     async def _show_problem(self, visit: Visit, form: ConnectForm, problem: str, at: Field | None) -> None:
         await visit.show(views.connect_form(visit.t, form.at(Stage.FRESH, problem=problem, problem_at=at)))
@@ -135,7 +164,7 @@ class Connecting:
 
     def _form(self, visit: Visit) -> ConnectForm:
         """The form as it stands on the screen; what was typed need not be in it (see `_submitted`)."""
-        stage, brand_id, request, shown = visit.metadata.split("|")
+        stage, brand_id, request, shown, account, brand = visit.metadata.split("|", 5)
         language = shown.partition("/")[2]
         return ConnectForm(
             consent=consent_text(translator(language).gettext),
@@ -144,9 +173,19 @@ class Connecting:
             stage=Stage(stage) if stage in set(Stage) else Stage.FRESH,
             audience=_audience(visit),
             people=visit.form.people(Field.PEOPLE),
+            source=visit.form.choice(Field.SOURCE),
+            app=visit.form.choice(Field.READER) == APP,
+            account=account,
             brand_id=brand_id,
+            brand=brand,
             request=request,
         )
+
+    async def _source_chosen(self, visit: Visit) -> None:
+        """Another source, or somebody else who reads: what was checked of the key stands."""
+        form = self._form(visit)
+        stage = Stage.FRESH if form.stage is Stage.CHECKING else form.stage
+        await visit.show(views.connect_form(visit.t, form.at(stage)))
 
     async def _audience_chosen(self, visit: Visit) -> None:
         """Show the people and groups where they matter."""
@@ -349,7 +388,8 @@ def _draft(visit: Visit, form: ConnectForm) -> ConnectionDraft:
         groups=tuple(typed.choices(Field.GROUPS)) if shared else (),
         agreed=typed.ticked(Field.AGREE),
         full_values_in_slack=typed.ticked(Field.FULL_VALUES),
-        source=typed.choice(Field.SOURCE_FIELD) or (form.sources[0].kind if form.sources else "tables"),
+        source=form.chosen.kind if form.chosen else "tables",
+        app_identity=form.reader is not None and form.reader.app,
         language=form.shown.partition("/")[2],
         text_shown=_text_shown(form.shown),
     )
@@ -366,7 +406,7 @@ def _name(name: str, website: str) -> str:
 
 
 def _row(t: Translator, details: ConnectionDetails) -> ConnectionRow:
-    connection, consent = details.connection, details.consent
+    connection, consent, user = details.connection, details.consent, details.export_user
     return ConnectionRow(
         id=connection.id or 0,
         name=connection.name,
@@ -376,6 +416,10 @@ def _row(t: Translator, details: ConnectionDetails) -> ConnectionRow:
         audience=views.audience_words(t, connection.audience, details.people, details.groups),
         key_hint=connection.key_hint,
         exports=len(details.exports),
+        source=details.source,
+        reads_as=sign_in.reads_as(t, user.account, user.added_by, user.added_at, user.good_until) if user else "",
+        signed_out=details.needs_export_user and (user is None or user.ended),
+        has_export_user=details.needs_export_user,
         agreed_by=consent.person if consent else "",
         agreed_at=consent.agreed_at if consent else None,
     )

@@ -24,6 +24,7 @@ from bot.slack.outbox import Outbox
 from bot.slack.pacing import Pace
 from bot.slack.reports import Reports
 from bot.slack.router import Router
+from bot.slack.sign_in import SigningIn
 from bot.slack.tasks import Tasks
 from bot.slack.workspace import Settling
 from storage.models import OutboxMessage
@@ -61,6 +62,7 @@ class Face:
 
         desk = Desk(services, gateway, directory, mailbox, reports, self._changed)
         connecting = Connecting(desk, self.router)
+        self._signing_in = SigningIn(desk, self.router, connecting.form_after_sign_in)
         self._homes = Homes(desk, self.router, connecting, self.tasks)
         Commands(
             desk,
@@ -82,6 +84,7 @@ class Face:
 
     async def stop(self) -> None:
         """Let what people have started end, then fall silent. Whatever is in the outbox stays there."""
+        await self._signing_in.stop()
         await self.tasks.finish(FINISH_SECONDS)
         for task in self._speaking:
             task.cancel()

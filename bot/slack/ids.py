@@ -42,6 +42,11 @@ class Action(StrEnum):
     REPLACE_KEY = "replace_key"
     WITHDRAW = "withdraw"
     AGREE_AGAIN = "agree_again"
+    ADD_EXPORT_USER = "add_export_user"  # get a code to sign in with
+    CHECK_EXPORT_USER = "check_export_user"
+    EXPORT_USER = "export_user"  # of a connection: what it is, and how to change it
+    SIGN_IN_AGAIN = "sign_in_again"
+    USE_APP = "use_app"
     REMOVE_CONNECTION = "remove_connection"
     REMOVE_ANYWAY = "remove_anyway"
     REQUEST_CONNECTION = "request_connection"
@@ -94,6 +99,8 @@ class Field(StrEnum):
     KEY = "api_key"
     AGREE = "agree"
     FULL_VALUES = "full_values"
+    SOURCE = "source_choice"
+    READER = "reader"  # a person or the app
     REASON = "reason"
     CONNECTION = "connection_choice"
     SEGMENTS = "segments"

@@ -24,6 +24,7 @@ from bot.slack.views import (
     requests,
     runs,
     schedule,
+    sign_in,
     tidings,
     words,
     workspace,
@@ -91,6 +92,7 @@ def exhibits() -> Iterator[Exhibit]:
             _connect,
             _requests,
             _connections,
+            _sign_in,
             _configure,
             _runs,
             _preview,
@@ -129,16 +131,22 @@ def _common(t: Translator, s: Size) -> Made:
 
 
 def _connect(t: Translator, s: Size) -> Made:
-    sources = [SourceChoice(str(n), name) for n, name in enumerate(s.names(1 if s is SHORT else 3))]
+    sources = [
+        SourceChoice(str(n), name, needs_export_user=n != 1, app_offered=n != 1)
+        for n, name in enumerate(s.names(1 if s is SHORT else 3))
+    ]
     people = [PERSON] * min(s.many, 50)
     consent = consent_text(t.gettext) * (1 if s is SHORT else 4)
     for audience in Audience:
         for stage in connect.Stage:
-            for at in (None, Field.NAME, Field.KEY, Field.AGREE):
+            for at in (None, Field.NAME, Field.KEY, Field.READER, Field.AGREE):
                 form = ConnectForm(
                     consent=consent,
                     shown="2026-11.1/en-US",
                     sources=sources,
+                    source=str(list(connect.Stage).index(stage)),
+                    app=at is Field.KEY,
+                    account=s.name if at is None else "",
                     stage=stage,
                     name=s.name,
                     audience=audience,
@@ -199,7 +207,30 @@ def _connection_row(s: Size, number: int) -> ConnectionRow:
         exports=s.number,
         agreed_by=PERSON,
         agreed_at=NOON,
+        source=s.wild,
+        reads_as=sign_in.reads_as(T, s.name, PERSON, NOON, NOON),
+        signed_out=number % 4 == 3,
+        has_export_user=number % 2 == 1,
     )
+
+
+def _sign_in(t: Translator, s: Size) -> Made:
+    yield "modal", sign_in.code_view, sign_in.code_view(t, "ABCD23456", f"https://{s.name[:1]}.example/", NOON, "UTC")
+    yield "modal", sign_in.checking_view, sign_in.checking_view(t)
+    yield "modal", sign_in.ended_view, sign_in.ended_view(t, kit.safe(s.text), again="again-1")
+    check = {"check": f"{s.number}-{s.number}"}
+    yield "modal", sign_in.unfit_view, sign_in.unfit_view(t, s.name, kit.safe(s.text), again="again-", **check)
+    yield "message", sign_in.unfit_message, sign_in.unfit_message(t, s.name, kit.safe(s.text), **check)
+    for name in ("", s.name):
+        yield "modal", sign_in.done_view, sign_in.done_view(t, s.name, name)
+        yield "message", sign_in.done_message, sign_in.done_message(t, name, s.name)
+        yield "message", sign_in.done_message, sign_in.done_message(t, s.name, name)
+        made = sign_in.replace_view(t, s.number, s.name, name, app_offered=bool(name))
+        yield "modal", sign_in.replace_view, made
+    for kind in (sign_in.PERSON, sign_in.APP):
+        facts = {"connection": s.name, "connection_id": s.number, "until": NOON.isoformat(), "kind": kind}
+        yield "message", sign_in.due_message, sign_in.due_message(t, facts)
+        yield "message", sign_in.over_message, sign_in.over_message(t, facts)
 
 
 def _configure(t: Translator, s: Size) -> Made:

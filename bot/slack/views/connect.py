@@ -8,6 +8,7 @@ from bot.i18n import Translator
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
+from bot.slack.views.sign_in import Reader, reader_inputs
 from storage.models import Audience
 
 NAME_LENGTH = 75
@@ -25,6 +26,8 @@ class Stage(StrEnum):
 class SourceChoice:
     kind: str
     label: str
+    needs_export_user: bool = False
+    app_offered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class ConnectForm:
     consent: str
     shown: str = ""  # version and language of the consent text
     sources: Sequence[SourceChoice] = ()
+    source: str = ""  # kind of the chosen one; empty: the first
+    app: bool = False  # the app reads, where the source wants to know
+    account: str = ""  # who has signed in to read
     stage: Stage = Stage.FRESH
     name: str = ""
     audience: Audience = Audience.ADMINS
@@ -49,9 +55,20 @@ class ConnectForm:
         return replace(self, stage=stage, **changes)  # type: ignore[arg-type]
 
     @property
+    def chosen(self) -> SourceChoice | None:
+        return next((one for one in self.sources if one.kind == self.source), next(iter(self.sources), None))
+
+    @property
+    def reader(self) -> Reader | None:
+        """Who is to read; None for a source that does not want to know."""
+        if self.chosen is None or not self.chosen.needs_export_user:
+            return None
+        return Reader(self.chosen.app_offered, self.app and self.chosen.app_offered, self.account)
+
+    @property
     def metadata(self) -> str:
-        """Stage, brand as it was shown, request, consent text as it was shown."""
-        return "|".join((self.stage, self.brand_id, self.request, self.shown))
+        """Stage, id of the brand, request, consent text as it was shown, account, brand as it was shown."""
+        return "|".join((self.stage, self.brand_id, self.request, self.shown, self.account, kit.cut(self.brand, 200)))
 
 
 def connect_form(t: Translator, form: ConnectForm) -> Json:
@@ -67,6 +84,8 @@ def connect_form(t: Translator, form: ConnectForm) -> Json:
         *_problem(form, Field.NAME),
         *audience_inputs(t, form.audience, form.people),
         *_source(t, form),
+        *(reader_inputs(t, form.reader) if form.reader else ()),
+        *_problem(form, Field.READER),
         kit.field(
             _("Omnisend API key"),
             kit.text_input(placeholder=_("In Omnisend: Store settings → API → API keys"), most=500),
@@ -80,7 +99,7 @@ def connect_form(t: Translator, form: ConnectForm) -> Json:
         kit.divider(),
         *consent_inputs(t, form.consent),
         *_problem(form, Field.AGREE),
-        kit.context(_("Profiles are read as you: you become the export user of this connection.")),
+        *([] if form.reader else [kit.context(_("You become the export user of this connection."))]),
     ]
     return kit.modal(
         _("Connect Omnisend"),
@@ -154,7 +173,8 @@ def _source(t: Translator, form: ConnectForm) -> list[Json]:
     if len(form.sources) < 2:
         return []
     options = [kit.option(source.label, source.kind) for source in form.sources]
-    return [kit.field(_("Profiles from"), kit.select(options, form.sources[0].kind), Field.SOURCE_FIELD)]
+    chosen = form.chosen.kind if form.chosen else None
+    return [kit.field(_("Profiles from"), kit.select(options, chosen), Field.SOURCE, dispatch=True)]
 
 
 def _key_state(t: Translator, form: ConnectForm) -> list[Json]:

@@ -9,6 +9,7 @@ from bot.slack.ids import Action, Field, Modal
 from bot.slack.views import kit
 from bot.slack.views.connect import NAME_LENGTH, audience_inputs, consent_inputs
 from bot.slack.views.kit import Json, safe
+from bot.slack.views.sign_in import sign_in_again
 from bot.slack.views.words import mention
 from storage.models import Audience
 
@@ -29,6 +30,10 @@ class ConnectionRow:
     exports: int = 0
     agreed_by: str = ""
     agreed_at: datetime | None = None
+    source: str = ""
+    reads_as: str = ""  # a line about the export user
+    signed_out: bool = False  # it has none, or its sign-in has ended
+    has_export_user: bool = False  # its source wants one
 
 
 def connections_view(t: Translator, rows: Sequence[ConnectionRow], *, is_admin: bool) -> Json:
@@ -63,10 +68,15 @@ def connection_blocks(t: Translator, row: ConnectionRow, *, is_admin: bool) -> l
     facts = [safe(brand), row.audience, t.ngettext("{n} export", "{n} exports", row.exports).format(n=row.exports)]
     if row.key_hint:
         facts.append(_("key ends in {hint}").format(hint=safe(row.key_hint)))
+    if row.source:
+        facts.append(_("profiles from {source}").format(source=safe(row.source)))
     blocks = [kit.section(f"{title}\n{' · '.join(facts)}", _connection_menu(t, row), block=f"connection-{row.id}")]
     if row.agreed_by and row.agreed_at:
         agreed = _("Consent by {person}, {date}").format(person=mention(row.agreed_by), date=t.date(row.agreed_at))
-        blocks.append(kit.context(agreed))
+        blocks.append(kit.context(agreed, *([row.reads_as] if row.reads_as else [])))
+    if row.signed_out and not row.withdrawn:
+        said = _(":warning: Nobody is signed in to read profiles, so its exports can't run.")
+        blocks.append(kit.section(said, sign_in_again(t, str(row.id)), block=f"signed-out-{row.id}"))
     if row.consent_outdated and not row.withdrawn:
         blocks.append(kit.actions(kit.button(_("Read and agree"), Action.AGREE_AGAIN, row.id, style="primary")))
     return blocks
@@ -77,6 +87,11 @@ def _connection_menu(t: Translator, row: ConnectionRow) -> Json | None:
     entries = [
         kit.option(_("Edit, share"), f"{Action.EDIT_CONNECTION}:{row.id}"),
         kit.option(_("Replace the API key"), f"{Action.REPLACE_KEY}:{row.id}"),
+        *(
+            [kit.option(_("Change export user"), f"{Action.EXPORT_USER}:{row.id}")]
+            if row.has_export_user and not row.withdrawn
+            else []
+        ),
         *([] if row.withdrawn else [kit.option(_("Withdraw consent…"), f"{Action.WITHDRAW}:{row.id}")]),
         kit.option(_("Remove…"), f"{Action.REMOVE_CONNECTION}:{row.id}"),
     ]
