@@ -154,6 +154,8 @@ async def test_a_person_has_a_language_that_the_app_hears_of(ferry: Ferry, scree
 
 async def test_a_narrow_screen_keeps_everything_within_reach(ferry: Ferry, open_screen: Open, house: House) -> None:
     screen = await _narrow(open_screen)
+    panes = screen.page.get_by_role("tabpanel", name="Omnisend")
+    await expect(panes).to_be_hidden()
     await screen.command("/ferry help")
     await expect(screen.message("Segment Ferry")).to_be_visible()
     width = "document.documentElement.scrollWidth <= window.innerWidth"
@@ -162,7 +164,7 @@ async def test_a_narrow_screen_keeps_everything_within_reach(ferry: Ferry, open_
     await screen.go("Segment Ferry")
     await expect(screen.page.locator("#home").get_by_role("heading", name="Segment Ferry")).to_be_visible()
     await screen.page.get_by_role("button", name="Backstage").click()
-    await expect(screen.page.get_by_role("tabpanel", name="Omnisend")).to_be_visible()
+    await expect(panes).to_be_visible()
     assert await screen.page.evaluate(width)
     assert await _findings(screen.page) == []
 

@@ -12,6 +12,8 @@ const by = (id) => document.getElementById(id);
 
 for (const place of document.querySelectorAll("[data-icon]")) place.prepend(icon(place.dataset.icon));
 
+const slack = new Slack();
+
 // --- light and dark
 
 const THEMES = { auto: ["system", "as the system"], light: ["light", "light"], dark: ["dark", "dark"] };
@@ -45,7 +47,13 @@ function turnSide(button, open) {
 
 const isOpen = (button) => by(button).getAttribute("aria-expanded") === "true";
 
-for (const button of Object.keys(SIDES)) by(button).addEventListener("click", () => turnSide(button, !isOpen(button)));
+for (const button of Object.keys(SIDES)) {
+  by(button).addEventListener("click", () => {
+    const inTheWay = button === "open-panes" && slack.thread.isOpen; // a thread lies where the panes are
+    if (inTheWay) slack.thread.close({ refocus: false });
+    turnSide(button, inTheWay || !isOpen(button));
+  });
+}
 const arrange = () => {
   turnSide("open-menu", false);
   turnSide("open-panes", wide.matches);
@@ -67,7 +75,6 @@ by("sidebar").addEventListener("click", (event) => {
 
 // --- the parts
 
-const slack = new Slack();
 const panes = { omnisend: new OmnisendPane(), source: new SourcePane(), trouble: new TroublePane() };
 
 tabs(by("pane-tabs"), (tab) => {

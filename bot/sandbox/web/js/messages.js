@@ -117,15 +117,11 @@ function threadButton(message, replies, world, thread) {
 
 /** The picture of a person: their initials on a colour of their own. */
 export function avatar(person, name, size = "") {
-  return h("span", { class: `avatar ${size} tone-${tone(person?.id)}`, "aria-hidden": "true" }, person?.is_bot ? icon("app") : initials(name));
+  return h("span", { class: `avatar ${size} tone-${person?.tone ?? 0}`, "aria-hidden": "true" }, person?.is_bot ? icon("app") : initials(name));
 }
 
 function initials(name) {
   return name.split(/\s+/).map((part) => part[0]).slice(0, 2).join("");
-}
-
-function tone(id) {
-  return [...(id ?? "")].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 5;
 }
 
 /** A message's blocks, or its text as one. */

@@ -12,13 +12,17 @@ export class Thread {
     this.placeFor = placeFor;
     this.ts = null;
     this.list = by("thread-messages");
-    this.composer = new Composer(by("thread-composer"), { send: (text) => say(text, this.ts), commands: () => [] });
+    this.composer = new Composer(by("thread-composer"), { send: (text) => say(text, this.ts) });
     by("close-thread").addEventListener("click", () => this.close());
     by("thread").addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.defaultPrevented) return;
       event.preventDefault();
       this.close();
     });
+  }
+
+  get isOpen() {
+    return this.ts !== null;
   }
 
   /** Open the thread of a message, out of those that are in sight. */
@@ -34,7 +38,7 @@ export class Thread {
   }
 
   close({ refocus = true } = {}) {
-    if (this.ts === null) return;
+    if (!this.isOpen) return;
     this.ts = null;
     by("thread").hidden = true;
     document.body.classList.remove("thread-open");
@@ -45,7 +49,7 @@ export class Thread {
 
   /** Show the thread as it is now. */
   show(messages) {
-    if (this.ts === null) return;
+    if (!this.isOpen) return;
     const root = messages.find((one) => one.ts === this.ts);
     if (!root) {
       this.close({ refocus: false });

@@ -8,6 +8,8 @@ export const LOCALES = ["en-US", "en-GB", "de-DE", "fr-FR", "es-ES", "it-IT", "p
 /** The place that is not a channel: the app's own. */
 export const APP = "app";
 
+const TONES = 6; // colours for the pictures of people
+
 export class World {
   constructor() {
     this.people = [];
@@ -21,7 +23,7 @@ export class World {
   async read() {
     const state = await get("slack/state");
     const before = this.names();
-    Object.assign(this, { people: state.people, channels: state.channels, groups: state.groups, commands: state.app.commands, team: state.team, version: state.version });
+    Object.assign(this, { people: state.people.map((one, at) => ({ ...one, tone: at % TONES })), channels: state.channels, groups: state.groups, commands: state.app.commands, team: state.team, version: state.version });
     this.bot = this.people.find((one) => one.is_bot);
     const wanted = this.me?.id ?? sessionStorage.getItem("sandbox-person");
     this.me = this.humans.find((one) => one.id === wanted) ?? this.humans[0];
