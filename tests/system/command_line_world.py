@@ -172,6 +172,11 @@ class Terminal:
         return Ended(self._process.returncode or 0, stdout.decode(), self._screen.shown)
 
 
+def _heed_ctrl_c() -> None:
+    """Whoever starts the tests in the background (a CI's runner) may have them, and their children, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def terminal(ferry: Ferry, *arguments: str) -> AsyncIterator[Terminal]:
     """Start `ferry` with a terminal as its input and error output; results still go into a pipe."""
@@ -184,6 +189,7 @@ async def terminal(ferry: Ferry, *arguments: str) -> AsyncIterator[Terminal]:
             stderr=theirs,
             env=ferry.environment | {"TERM": "xterm", "COLUMNS": "120"},
             start_new_session=True,  # away from the terminal that the tests may run in
+            preexec_fn=_heed_ctrl_c,
         )
     finally:
         os.close(theirs)
