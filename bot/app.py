@@ -11,6 +11,7 @@ import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.duck import SpillFolders
+from bot.hooks import HookServer
 from bot.pipeline.counts import Recounts
 from bot.pipeline.engine import Engine
 from bot.pipeline.insights import Insights
@@ -109,6 +110,10 @@ async def running(settings: Settings, pace: Pace | None = None) -> AsyncIterator
         stack.push_async_callback(app.dispatcher.stop)
         await app.scheduler.start()
         stack.push_async_callback(app.scheduler.stop)
+        if settings.hook_port is not None:
+            server = HookServer(app.services.hooks, port=settings.hook_port, host=settings.hook_host)
+            await server.start()
+            stack.push_async_callback(server.stop)
         recounts = Recounts(app.database, app.engine.client_for, after=settings.recount_seconds)
         await recounts.start()
         stack.push_async_callback(recounts.stop)

@@ -7,6 +7,7 @@ from bot.pipeline.engine import Engine
 from bot.services.connections import Connections
 from bot.services.export_users import ExportUsers
 from bot.services.exports import Exports
+from bot.services.hooks import Hooks
 from bot.services.people import People
 from bot.services.requests import Requests
 from bot.services.runs import Runs
@@ -33,6 +34,7 @@ class Services:
     exports: Exports
     runs: Runs
     schedules: Schedules
+    hooks: Hooks
 
     @classmethod
     def compose(
@@ -59,4 +61,5 @@ class Services:
             exports=Exports(database, engine, reload=reload),
             runs=Runs(database, keys, engine, nudge=nudge),
             schedules=Schedules(database, reload=reload),
+            hooks=Hooks(database, nudge=nudge),
         )

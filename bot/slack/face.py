@@ -26,6 +26,7 @@ from bot.slack.reports import Reports
 from bot.slack.router import Router
 from bot.slack.sign_in import SigningIn
 from bot.slack.tasks import Tasks
+from bot.slack.webhook import Hooking
 from bot.slack.workspace import Settling
 from storage.models import OutboxMessage
 
@@ -64,6 +65,7 @@ class Face:
         connecting = Connecting(desk, self.router)
         self._signing_in = SigningIn(desk, self.router, connecting.form_after_sign_in)
         self._homes = Homes(desk, self.router, connecting, self.tasks)
+        Hooking(desk, self.router)
         Commands(
             desk,
             self.router,

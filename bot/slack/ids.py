@@ -86,6 +86,9 @@ class Action(StrEnum):
 
     # the workspace
     REFRESH = "refresh"
+    WEBHOOK = "webhook"
+    WEBHOOK_TOKEN = "webhook_token"  # noqa: S105  the name of a button
+    WEBHOOK_REMOVE = "webhook_remove"
     ADMINS = "admins"
 
 

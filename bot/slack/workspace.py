@@ -36,7 +36,16 @@ class Settling:
             recurrence = Recurrence(tuple(found.times), tuple(found.weekdays), found.zone)
         active = found is not None and found.active
         require(actor, Right.SET_REFRESH)
-        await visit.show(schedule.refresh_form(visit.t, recurrence, active=active, attached=attached))
+        await visit.show(
+            schedule.refresh_form(visit.t, recurrence, active=active, attached=attached, waits=self._waits)
+        )
+
+    @property
+    def _waits(self) -> float:
+        """Minutes for which a refresh is taken to change a source; 0 where none is like that."""
+        if any(offer.needs_export_user for offer in self._services.engine.sources.offers):
+            return self._services.settings.refresh_minutes
+        return 0
 
     def _refresh_submitted(self, visit: Visit) -> Reply:
         form, _ = visit.form, visit.t.gettext
@@ -55,7 +64,8 @@ class Settling:
             await self._services.schedules.set_refresh(actor, wanted.times, wanted.weekdays, wanted.zone, active)
         except FieldError as error:
             problem = explained(visit.t, error)
-            await visit.show(schedule.refresh_form(visit.t, wanted, active=active, attached=0, problem=problem))
+            form = schedule.refresh_form(visit.t, wanted, active=active, attached=0, waits=self._waits, problem=problem)
+            await visit.show(form)
             return
         words = schedule_words(visit.t, list(wanted.times), list(wanted.weekdays), wanted.zone)
         said = _("The refresh runs {schedule}.").format(schedule=words) if active else _("The refresh is off.")

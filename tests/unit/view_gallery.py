@@ -26,6 +26,7 @@ from bot.slack.views import (
     schedule,
     sign_in,
     tidings,
+    webhook,
     words,
     workspace,
 )
@@ -39,6 +40,7 @@ from bot.slack.views.mapping import AttributeForm, OptIn, OptInForm, Row
 from bot.slack.views.preview import Example, PreviewCard
 from bot.slack.views.runs import Pace
 from bot.slack.views.schedule import Recurrence
+from bot.slack.views.webhook import Webhook
 from storage.models import Audience, Leavers, MappingKind, Run, RunStatus, Stage, Trigger, When
 
 Json = dict[str, Any]
@@ -465,8 +467,14 @@ def _home(t: Translator, s: Size) -> Made:
 def _settings(t: Translator, s: Size) -> Made:
     recurrence = Recurrence(TIMES[: s.many], range(min(7, s.many)), "Europe/Berlin")
     for active in (True, False):
-        made = schedule.refresh_form(t, recurrence, active=active, attached=s.number, problem=s.text)
+        made = schedule.refresh_form(
+            t, recurrence, active=active, attached=s.number, waits=90.0 * active, problem=s.text
+        )
         yield "modal", schedule.refresh_form, made
+        for known in (Webhook(active), Webhook(active, PERSON, NOON), Webhook(active, PERSON, NOON, NOON)):
+            yield "modal", webhook.webhook_view, webhook.webhook_view(t, known)
+        made = webhook.token_view(t, f"https://{'x' * s.many}.example/hooks/refresh/{'t' * 43}", complete=active)
+        yield "modal", webhook.token_view, made
     for named in (None, [PERSON] * s.many):
         yield "modal", workspace.admins_form, workspace.admins_form(t, named, [PERSON] if s is LONG else [])
 

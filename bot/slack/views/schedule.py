@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.i18n import Translator
-from bot.slack.ids import Field, Modal
+from bot.slack.ids import Action, Field, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json
 from bot.slack.views.words import weekday_names
@@ -43,8 +43,16 @@ def recurrence_inputs(t: Translator, recurrence: Recurrence) -> list[Json]:
     ]
 
 
-def refresh_form(t: Translator, recurrence: Recurrence, *, active: bool, attached: int, problem: str = "") -> Json:
-    """The workspace's refresh: off by default."""
+def refresh_form(
+    t: Translator,
+    recurrence: Recurrence,
+    *,
+    active: bool,
+    attached: int,
+    waits: float = 0,
+    problem: str = "",
+) -> Json:
+    """The workspace's refresh: off by default. `waits`: minutes that a refresh of the source is taken to last."""
     _ = t.gettext
     switch = [kit.option(_("Off"), INACTIVE), kit.option(_("On"), ACTIVE)]
     said = t.ngettext("{n} export runs with each refresh.", "{n} exports run with each refresh.", attached)
@@ -55,8 +63,18 @@ def refresh_form(t: Translator, recurrence: Recurrence, *, active: bool, attache
             *([kit.alert(problem)] if problem else []),
             kit.field(_("The refresh is"), kit.radio(switch, ACTIVE if active else INACTIVE), Field.ACTIVE),
             *recurrence_inputs(t, recurrence),
+            *([kit.context(_waiting(t, waits))] if waits else []),
+            kit.actions(kit.button(_("Refresh webhook"), Action.WEBHOOK)),
         ],
         callback=Modal.REFRESH,
         submit=_("Save"),
         close=_("Cancel"),
     )
+
+
+def _waiting(t: Translator, minutes: float) -> str:
+    return t.gettext(
+        "Choose the times at which Customer Insights begins its own refresh. Exports that read it wait for {time} "
+        "after each of them, or until the webhook says that the refresh has ended, since its tables don't fit together "
+        "before."
+    ).format(time=t.duration(minutes * 60))
