@@ -644,7 +644,7 @@ class TestFieldsSamplesCheck:
         self, source: DataverseSource, dataverse: FakeDataverse
     ) -> None:
         await source.check()
-        assert dataverse.paths() == ["WhoAmI", PROFILES, MEMBERSHIPS]
+        assert dataverse.paths() == ["WhoAmI", PROFILES, MEMBERSHIPS, ATTRIBUTES]
         assert all("$top=1" in dataverse.asked(table)[0] for table in (PROFILES, MEMBERSHIPS))
 
     @pytest.mark.parametrize("table", [PROFILES, MEMBERSHIPS])
@@ -655,6 +655,13 @@ class TestFieldsSamplesCheck:
         with pytest.raises(RoleMissing, match=table):
             await source.check()
         with pytest.raises(DataSharingOff, match=table):
+            await source.check()
+
+    async def test_a_check_finds_that_columns_may_not_be_looked_up(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        dataverse.trouble(error(403, "0x80040220", "missing prvReadAttribute"), at=ATTRIBUTES)
+        with pytest.raises(RoleMissing, match="prvReadAttribute"):
             await source.check()
 
     async def test_a_wide_tables_samples_are_asked_for_in_addresses_that_are_not_too_long(

@@ -74,11 +74,12 @@ class DataverseSource:
         return self._client.source
 
     async def check(self) -> None:
-        """Raise unless the account is known there and may read both tables."""
+        """Raise unless the account is known there and may read both tables and what columns they have."""
         for query in (
             queries.WHO_AM_I,
             queries.one_row(queries.PROFILES, queries.CUSTOMER),
             queries.one_row(queries.MEMBERSHIPS, queries.CUSTOMER),
+            queries.ATTRIBUTES,
         ):
             await self._client.get(query, tries=CHECK_TRIES)
 
