@@ -72,16 +72,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         with self._explained():
-            async with self._read() as session:
-                await unbroken(session.connection())  # one broken off while it opens would never be closed
+            async with _session(self._read) as session:
                 yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A write transaction: committed at the end of the block, rolled back if it raises or is cancelled."""
         with self._explained():
-            async with self._write() as session:
-                await unbroken(session.connection())  # one broken off while it opens would never be closed
+            async with _session(self._write) as session:
                 yield session
                 await unbroken(session.commit())
 
@@ -125,6 +123,20 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
             task.exception()  # heard of, and of no use to anybody any more
         raise cancelled
     return task.result()
+
+
+@asynccontextmanager
+async def _session(maker: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+    """A session that is surely closed when the block has ended, cancelled or not.
+
+    SQLAlchemy's own block goes on at once where it is cancelled while it closes: a database closed by then would leave
+    the connection behind.
+    """
+    session = maker()
+    try:
+        yield session
+    finally:
+        await unbroken(session.close())
 
 
 def _folder_of(url: str) -> Path | None:

@@ -11,7 +11,7 @@ from bot.i18n import translator
 from bot.pipeline.errors import AlreadyRunning, NoConnection, RunError
 from bot.pipeline.preview import Preview
 from bot.pipeline.queue import enqueue
-from bot.pipeline.schedule import supersede_questions
+from bot.pipeline.schedule import QUESTION_HOURS, supersede_questions
 from bot.services import audit
 from bot.services.actor import Actor
 from bot.services.consent import full_values_allowed
@@ -24,6 +24,8 @@ from bot.services.stopping import UNFINISHED, end_run, stop_run
 from storage.database import Database
 from storage.models import Export, Run, RunStatus, Schedule, Trigger, When, now
 from storage.secrets import Keys
+
+__all__ = ["QUESTION_HOURS", "Runs"]
 
 
 class Runs:

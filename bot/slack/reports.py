@@ -1,7 +1,7 @@
 """What channels and people hear of runs, by themselves: the live message, the report, questions, failures, requests."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -11,6 +11,7 @@ from bot.services.actor import Actor
 from bot.services.context import Services
 from bot.services.errors import ServiceError
 from bot.services.requests import ConnectionRequest
+from bot.services.runs import QUESTION_HOURS
 from bot.slack.directory import Directory
 from bot.slack.errors import MessageGone, RecipientGone, SlackError
 from bot.slack.gateway import Gateway, Posted
@@ -110,7 +111,11 @@ class Reports:
         if run is None or run.status is not RunStatus.ASKING:  # answered, or expired, before Slack could have it
             return Delivery()
         await self._live.settle(run)
-        view = runs.asking(await self._texts(message), run)
+        owner = await self._mailbox.owner_of(run.export_id)
+        until = run.ended_at + timedelta(hours=QUESTION_HOURS) if run.ended_at else None
+        view = runs.asking(
+            await self._texts(message), run, owner=owner if owner.startswith(("U", "W")) else "", until=until
+        )
         return Delivery(await self._gateway.post(message.channel, await self._redirected(message, view)))
 
     async def _close_question(self, message: OutboxMessage, run: Run, t: Translator) -> None:

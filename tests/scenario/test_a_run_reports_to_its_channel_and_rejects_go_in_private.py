@@ -68,6 +68,38 @@ async def test_who_may_not_see_rejected_rows_is_refused(ferry: Ferry) -> None:
     assert not [one for one in await ferry.vera.messages("dm") if one.files]
 
 
+async def test_what_omnisend_refused_is_named_and_tried_again_on_retry(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    await ferry.omnisend.control("faults", {"faults": [{"kind": "item-error", "rate": 1, "times": 2}]})
+    await _run(ferry)
+    report = await ferry.vera.message("*Rejected*\n2", channel="marketing")
+    assert "2 refused by Omnisend" in report.shown
+    assert "Retry rejected" in report.buttons
+    await _run(ferry)
+    skipped = await ferry.vera.message(f"*Unchanged*\n{PEOPLE - 2}", channel="marketing")
+    assert "*Rejected*\n2" in skipped.shown
+
+    await ferry.carl.click("Retry rejected", where="marketing")
+    retried = await ferry.vera.message("*Added*\n2", channel="marketing")
+    assert "retry of rejected rows by <@" in retried.shown
+    assert "*Rejected*\n0" in retried.shown
+    assert "Retry rejected" not in retried.buttons
+    assert len(await ferry.omnisend.contacts()) == PEOPLE
+
+
+async def test_rows_unfit_in_the_source_are_named_by_reason_and_need_no_retry(ferry: Ferry) -> None:
+    ferry.source.profiles["p1"]["EMail"] = ""
+    ferry.source.write()
+    await ferry.connect()
+    await ferry.set_up()
+    await _run(ferry)
+    report = await ferry.vera.message("*Rejected*\n1", channel="marketing")
+    assert "1 no email address" in report.shown
+    assert "Mend them in the source" in report.shown
+    assert "Retry rejected" not in report.buttons
+
+
 async def test_a_second_run_sends_only_the_difference_and_says_so(ferry: Ferry) -> None:
     await ferry.connect()
     await ferry.set_up()
@@ -100,5 +132,9 @@ async def test_the_history_shows_the_runs_as_a_chart_and_as_text(ferry: Ferry) -
     await ferry.vera.command("/ferry history newsletter", channel="marketing")
     history = await ferry.vera.message("The last runs of Newsletter", channel="marketing")
     assert history.ephemeral
-    assert any(block["type"] == "data_visualization" for block in history.blocks)
-    assert f"{PEOPLE} added" in history.shown
+    charts = [block["chart"] for block in history.blocks if block["type"] == "data_visualization"]
+    shown = {series["name"]: [point["value"] for point in series["data"]] for one in charts for series in one["series"]}
+    assert shown.keys() == {"Members", "Added", "Removed", "Rejected", "Minutes"}
+    assert (shown["Members"], shown["Added"]) == ([PEOPLE, PEOPLE], [PEOPLE, 0])
+    for words in (history.shown, history.text):  # the blocks, and what is read aloud
+        assert f"{PEOPLE} members: {PEOPLE} added, 0 changed, 0 removed, 0 rejected" in words

@@ -36,6 +36,15 @@ async def test_cancel_stops_the_run_and_the_buttons_go(ferry: Ferry) -> None:
     assert live.buttons == []
 
 
+async def test_a_run_can_be_cancelled_where_its_status_is_shown(ferry: Ferry) -> None:
+    await _slow_run(ferry)
+    await ferry.carl.message("of 12 contacts", channel="marketing")
+    await ferry.carl.command("/ferry status", channel="general")
+    await ferry.carl.message("Running now", channel="general")
+    await ferry.carl.click("Cancel run", where="general", confirm=True)
+    await ferry.vera.message("was cancelled", channel="marketing", seconds=20)
+
+
 async def test_a_run_that_is_on_its_way_is_not_started_twice(ferry: Ferry) -> None:
     await _slow_run(ferry)
     await ferry.carl.message("of 12 contacts", channel="marketing")

@@ -21,6 +21,8 @@ async def _asked(ferry: Ferry) -> None:
     question = await ferry.vera.message("please look before anything is sent", channel="marketing")
     assert "*VIP* fell from 40 to 2 members." in question.shown
     assert question.buttons == ["Show", "Send", "Skip"]
+    assert question.shown.startswith("<@U")  # its owner
+    assert "The question is open until" in question.shown
 
 
 async def test_send_goes_on_and_the_question_shows_who_said_so(ferry: Ferry) -> None:

@@ -22,8 +22,8 @@ GALLERY = list(exhibits())
 # What is part of a view, or needs no view.
 PARTS = {
     "audience_inputs", "consent_inputs", "connection_blocks", "segment_option", "field_option", "recurrence_inputs",
-    "export_menu", "resync_button", "mapping_blocks", "opt_in_blocks", "answer_buttons", "reader_inputs", "done_words",
-    "reads_as", "sign_in_again",
+    "export_menu", "resync_button", "cancel_button", "run_button", "mapping_blocks", "opt_in_blocks", "answer_buttons",
+    "reader_inputs", "done_words", "reads_as", "sign_in_again",
 }  # fmt: skip
 MODULES = [importlib.import_module(f"{views.__name__}.{one.name}") for one in pkgutil.iter_modules(views.__path__)]
 TOOLS = {"bot.slack.views.kit", "bot.slack.views.words"}  # pieces and words: what is built of them is in the gallery

@@ -372,6 +372,7 @@ def _runs(t: Translator, s: Size) -> Made:
             yield "message", runs.live, runs.live(t, run, Pace(0.2, 90_000.0))
     run = a_run(s, status=RunStatus.ASKING)
     yield "message", runs.asking, runs.asking(t, run)
+    yield "message", runs.asking, runs.asking(t, run, owner=PERSON, until=NOON)
     yield "message", runs.answered, runs.answered(t, run, kit.safe(s.name))
     details = report.details(t, run)
     assert details is not None

@@ -8,7 +8,7 @@ from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.runs import Pace, progress, run_words
+from bot.slack.views.runs import Pace, cancel_button, progress, run_words
 from bot.slack.views.words import moment, stage_words, status_words
 from storage.models import Run, RunStatus
 
@@ -31,6 +31,7 @@ def status(t: Translator, active: Sequence[Run], lines: Sequence[ExportLine], zo
     """What runs now, and how every export stands."""
     _ = t.gettext
     blocks: list[Json] = []
+    mine = {line.id for line in lines if line.may_run}
     if active:
         blocks.append(kit.section("*" + _("Running now") + "*"))
         for run in active[:10]:
@@ -38,7 +39,8 @@ def status(t: Translator, active: Sequence[Run], lines: Sequence[ExportLine], zo
             text = f"*{safe(run.export_name)}* – {words}"
             if sent := progress(t, run, Pace()):
                 text += f"\n{sent}"
-            blocks.append(kit.section(f"{text}\n{run_words(t, run)}", block=f"active-{run.id}"))
+            button = run_button(t, run) if run.export_id in mine else None
+            blocks.append(kit.section(f"{text}\n{run_words(t, run)}", button, block=f"active-{run.id}"))
     if lines:
         blocks.append(kit.section("*" + _("Exports") + "*"))
         for line in lines[:20]:
@@ -53,6 +55,13 @@ def status(t: Translator, active: Sequence[Run], lines: Sequence[ExportLine], zo
         blocks.append(kit.actions(kit.button(_("New export"), Action.EXPORT, style="primary")))
     summary = t.ngettext("{n} export is running.", "{n} exports are running.", len(active)).format(n=len(active))
     return kit.message(summary if active else _("Nothing is running."), blocks)
+
+
+def run_button(t: Translator, run: Run) -> Json | None:
+    """What may be done with a run that is not over: answer its question, or cancel it."""
+    if run.status is RunStatus.ASKING:
+        return kit.button(t.gettext("Answer"), Action.GUARD_SHOW, run.id, style="primary")
+    return None if run.cancel_requested_by else cancel_button(t, run, t.gettext("Cancel run"))
 
 
 def exports(t: Translator, lines: Sequence[ExportLine], zone: str) -> Json:

@@ -7,10 +7,10 @@ from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.connections import ConnectionRow, connection_blocks
-from bot.slack.views.exports import ExportLine, line_words
+from bot.slack.views.exports import ExportLine, line_words, run_button
 from bot.slack.views.kit import Json
 from bot.slack.views.words import status_words
-from storage.models import Run, RunStatus
+from storage.models import Run
 
 EXPORTS_A_PAGE = 10  # two blocks each, of the 100 that Home takes
 CONNECTIONS_SHOWN = 8
@@ -125,12 +125,10 @@ def _exports(t: Translator, model: Home) -> list[Json]:
 
 def _export(t: Translator, line: ExportLine, run: Run | None, zone: str) -> list[Json]:
     _ = t.gettext
-    buttons = []
-    if run is not None and run.status is RunStatus.ASKING:
-        buttons.append(kit.button(_("Answer"), Action.GUARD_SHOW, run.id, style="primary"))
-    elif run is not None and line.may_run:
-        buttons.append(kit.button(_("Cancel run"), Action.CANCEL, run.id, style="danger", confirm=_cancel_confirm(t)))
-    elif line.may_run:
+    buttons: list[Json | None] = []
+    if run is not None and line.may_run:
+        buttons.append(run_button(t, run))
+    elif run is None and line.may_run:
         buttons.append(kit.button(_("Run"), Action.RUN, line.id, label=_("Run {name}").format(name=line.name)))
     if line.may_run:
         buttons.append(kit.button(_("Preview"), Action.PREVIEW, line.id))
@@ -142,16 +140,6 @@ def _export(t: Translator, line: ExportLine, run: Run | None, zone: str) -> list
         kit.section(text, block=f"export-{line.id}"),
         kit.actions(*buttons, export_menu(t, line), block=f"export-actions-{line.id}"),
     ]
-
-
-def _cancel_confirm(t: Translator) -> Json:
-    _ = t.gettext
-    return kit.confirm(
-        _("Cancel this run?"),
-        _("It stops within seconds. What Omnisend has accepted stays there and is remembered."),
-        _("Cancel the run"),
-        _("Let it run"),
-    )
 
 
 def export_menu(t: Translator, line: ExportLine) -> Json | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.words import finding_words, note_words, stage_words, status_words, trigger_words
+from bot.slack.views.words import finding_words, mention, moment, note_words, stage_words, status_words, trigger_words
 from storage.models import Run, Stage
 
 BAR_WIDTH = 20  # characters
@@ -36,7 +37,7 @@ def live(t: Translator, run: Run, pace: Pace = Pace()) -> Json:
         blocks.append(kit.section(line))
     blocks.append(kit.context(run_words(t, run)))
     if not run.cancel_requested_by:
-        blocks.append(kit.actions(_cancel(t, run)))
+        blocks.append(kit.actions(cancel_button(t, run)))
     return kit.message(f"{safe(run.export_name)}: {stage}", blocks)
 
 
@@ -77,7 +78,8 @@ def run_words(t: Translator, run: Run) -> str:
     return " · ".join(facts)
 
 
-def _cancel(t: Translator, run: Run) -> Json:
+def cancel_button(t: Translator, run: Run, text: str = "") -> Json:
+    """Asks first; `text`: where "Cancel" alone does not say what."""
     _ = t.gettext
     ask = kit.confirm(
         _("Cancel this run?"),
@@ -85,16 +87,28 @@ def _cancel(t: Translator, run: Run) -> Json:
         _("Cancel the run"),
         _("Let it run"),
     )
-    return kit.button(_("Cancel"), Action.CANCEL, run.id, style="danger", confirm=ask)
+    return kit.button(text or _("Cancel"), Action.CANCEL, run.id, style="danger", confirm=ask)
 
 
 # --- the guard's question
 
 
-def asking(t: Translator, run: Run) -> Json:
-    """A question to the channel: nothing was sent, and nothing is before somebody answers."""
+def asking(t: Translator, run: Run, *, owner: str = "", until: datetime | None = None) -> Json:
+    """A question to the channel: nothing was sent, and nothing is before somebody answers.
+
+    `owner` is asked by name; `until`: when the question expires.
+    """
     _ = t.gettext
     said = _("*{name}* waits: please look before anything is sent.").format(name=safe(run.export_name))
+    if owner:
+        said = f"{mention(owner)}: {said}"
+    if until is None:
+        waits = _("Nothing was sent yet. Without an answer this run is skipped after a while.")
+    else:
+        waits = _(
+            "Nothing was sent yet. The question is open until {time}; without an answer this run is skipped."
+        ).format(time=moment(t, until, "UTC"))
+    rejects = kit.button(_("Rejected rows"), Action.REJECTS, run.id, label=_("Send me the rejected rows in private"))
     return kit.message(
         _("{name} waits for an answer: {findings}").format(
             name=safe(run.export_name), findings=" ".join(finding_words(t, finding) for finding in run.findings)
@@ -105,10 +119,11 @@ def asking(t: Translator, run: Run) -> Json:
             kit.actions(
                 kit.button(_("Show"), Action.GUARD_SHOW, run.id, label=_("Show what would be sent")),
                 *answer_buttons(t, run.id, run.findings, confirm=_send_confirm(t)),
+                rejects if any(finding.get("kind") == "rejects" for finding in run.findings) else None,
             ),
             kit.context(
                 *([_("*Adopt* takes over who is at Omnisend, then looks again.")] if ledger_lost(run.findings) else []),
-                _("Nothing was sent yet. Without an answer this run is skipped after a while."),
+                waits,
             ),
         ],
     )
