@@ -160,11 +160,15 @@ def require(
 def _is_shared(actor: Actor, connection: Connection, grants: Iterable[ConnectionGrant]) -> bool:
     match connection.audience:
         case Audience.EVERYONE:
-            return True
+            return not actor.is_guest or _is_named(actor, connection, grants)
         case Audience.PEOPLE:
-            return any(_names(grant, actor) for grant in grants if grant.connection_id == connection.id)
+            return _is_named(actor, connection, grants)
         case Audience.ADMINS:
             return False
+
+
+def _is_named(actor: Actor, connection: Connection, grants: Iterable[ConnectionGrant]) -> bool:
+    return any(_names(grant, actor) for grant in grants if grant.connection_id == connection.id)
 
 
 def _names(grant: ConnectionGrant, actor: Actor) -> bool:

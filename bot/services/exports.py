@@ -78,6 +78,12 @@ class Exports:
             export = await export_for(session, actor, export_id, Action.SEE_EXPORT)
             return (await views(session, actor, [export]))[0]
 
+    async def changeable(self, actor: Actor, export_id: int) -> ExportView:
+        """One export, for whoever may change it. Raises `ExportGone`, `Denied`."""
+        async with self._database.read() as session:
+            export = await export_for(session, actor, export_id, Action.EDIT_EXPORT)
+            return (await views(session, actor, [export]))[0]
+
     async def find(self, actor: Actor, name: str) -> Export:
         """The export of that name, whatever its case, blanks and quotes.
 

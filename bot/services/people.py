@@ -27,6 +27,7 @@ class PersonProfile:
     zone: str = "UTC"
     is_admin: bool = False
     groups: frozenset[str] = frozenset()
+    is_guest: bool = False
 
 
 class People:
@@ -51,6 +52,7 @@ class People:
             groups=profile.groups if profile else frozenset(),
             locale=person.locale,
             zone=person.zone if find_zone(person.zone) else "UTC",
+            is_guest=profile is not None and profile.is_guest,
         )
 
     async def admins(self, team_id: str) -> list[str]:

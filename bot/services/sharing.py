@@ -30,19 +30,24 @@ async def share(
 
 
 async def share_with(session: AsyncSession, connection: Connection, user_id: str) -> bool:
-    """Share it with one more person; False for one who may use it already."""
+    """Share it with one more person; False for one who may use it already.
+
+    A guest is not among everyone: whoever asks is named beside, so that it holds for them too.
+    """
     grants = await grants_of(session, connection)
-    if allowed(Actor(connection.team_id, user_id), Action.USE_CONNECTION, connection, grants):
+    if allowed(Actor(connection.team_id, user_id, is_guest=True), Action.USE_CONNECTION, connection, grants):
         return False
-    connection.audience, connection.updated_at = Audience.PEOPLE, now()
+    if connection.audience is Audience.ADMINS:
+        connection.audience = Audience.PEOPLE
+    connection.updated_at = now()
     session.add(connection)
     grant(session, connection, [user_id], [])
     return True
 
 
 def grant(session: AsyncSession, connection: Connection, people: Sequence[str], groups: Sequence[str]) -> None:
-    """Name those whom it is shared with; with admins only or everyone, names mean nothing and are not kept."""
-    if connection.audience is not Audience.PEOPLE:
+    """Name those whom it is shared with; with admins only, names mean nothing and are not kept."""
+    if connection.audience is Audience.ADMINS:
         return
     assert connection.id is not None
     for kind, subjects in ((GrantKind.PERSON, people), (GrantKind.GROUP, groups)):

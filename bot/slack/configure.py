@@ -246,7 +246,7 @@ class Configuring:
 
     async def duplicate(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Duplicate export"))
-        view = await self._services.exports.get(await visit.actor(), int(visit.value))
+        view = await self._services.exports.changeable(await visit.actor(), int(visit.value))
         await visit.show(views.duplicate_form(visit.t, int(visit.value), view.export.name))
 
     def _duplicated(self, visit: Visit) -> Reply:

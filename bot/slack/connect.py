@@ -341,7 +341,7 @@ class Connecting:
 
     async def _withdraw(self, visit: Visit, connection_id: int) -> None:
         actor = await visit.actor(fresh=True)
-        connection = await self._services.connections.get(actor, connection_id)
+        connection = (await self._services.connections.details(actor, connection_id)).connection
         done = await self._services.connections.withdraw(actor, connection_id)
         await visit.show(connections.withdrawn(visit.t, connection.name, done.stopped_runs, done.detached))
         self._desk.changed(visit.team_id)
@@ -361,7 +361,7 @@ class Connecting:
 
     async def _removed(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)
-        connection = await self._services.connections.get(actor, int(visit.value))
+        connection = (await self._services.connections.details(actor, int(visit.value))).connection
         try:
             await self._services.connections.remove(actor, int(visit.value))
         except ConnectionInUse:  # an export was put on it since the window was opened

@@ -44,7 +44,9 @@ class Directory:
         """The person with their rights. `fresh`: as Slack says now, unless it can't be asked."""
         profile = await self._profile(team_id, user_id, fresh=fresh)
         groups = frozenset(group.id for group in await self.groups() if user_id in group.members)
-        told = PersonProfile(profile.name, profile.locale, profile.zone, profile.is_admin, groups)
+        told = PersonProfile(
+            profile.name, profile.locale, profile.zone, profile.is_admin, groups, is_guest=profile.is_guest
+        )
         return await self._people.actor(team_id, user_id, told)
 
     async def meet_admins(self, team_id: str) -> None:

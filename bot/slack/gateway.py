@@ -41,6 +41,7 @@ class Profile:
     locale: str
     zone: str
     is_admin: bool
+    is_guest: bool = False  # a guest of the workspace, or somebody of another one in a shared channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +257,16 @@ def _shown(answer: Json) -> Shown:
 
 
 def _profile(user: Json) -> Profile:
+    """Rights in another workspace are none here: whoever comes from there is a guest, and no admin."""
     profile = user.get("profile") or {}
+    is_guest = any(user.get(sign) for sign in ("is_restricted", "is_ultra_restricted", "is_stranger"))
+    is_admin = any(user.get(sign) for sign in ("is_admin", "is_owner", "is_primary_owner"))
     return Profile(
         name=profile.get("display_name") or user.get("real_name") or user.get("name") or user["id"],
         locale=user.get("locale") or "en-US",
         zone=user.get("tz") or "UTC",
-        is_admin=bool(user.get("is_admin") or user.get("is_owner") or user.get("is_primary_owner")),
+        is_admin=is_admin and not is_guest,
+        is_guest=is_guest,
     )
 
 

@@ -254,7 +254,7 @@ class Operating:
             return
         await visit.open(visit.t.gettext("Remove export"))
         actor, export_id = await visit.actor(), int(visit.value)
-        view = await self._services.exports.get(actor, export_id)
+        view = await self._services.exports.changeable(actor, export_id)
         may_empty = view.last_run is not None and bool(view.connection_name)
         await visit.show(configure.remove_form(visit.t, export_id, view.export.name, may_empty=may_empty))
 

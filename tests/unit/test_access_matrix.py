@@ -67,6 +67,7 @@ MATRIX = {
 }  # fmt: skip
 ACTORS = (ADMIN, ANN, BOB, STRANGER)
 
+GUEST = Actor(TEAM, "U0GUEST", is_guest=True)
 SHARED = Connection(id=1, team_id=TEAM, name="Shop", brand_id="b", audience=Audience.PEOPLE)
 GRANTS = [ConnectionGrant(connection_id=1, kind=GrantKind.PERSON, subject=ANN.user_id, team_id=TEAM)]
 
@@ -118,6 +119,8 @@ def test_a_refusal_says_whether_sharing_would_help() -> None:
         (Audience.ADMINS, [("person", "U0ANN")], ANN, Role.VIEWER),
         (Audience.EVERYONE, [], BOB, Role.CONTRIBUTOR),
         (Audience.EVERYONE, [], ADMIN, Role.ADMIN),
+        (Audience.EVERYONE, [], GUEST, Role.VIEWER),
+        (Audience.PEOPLE, [("person", "U0GUEST")], GUEST, Role.CONTRIBUTOR),
         (Audience.PEOPLE, [("person", "U0ANN")], ANN, Role.CONTRIBUTOR),
         (Audience.PEOPLE, [("person", "U0ANN")], BOB, Role.VIEWER),
         (Audience.PEOPLE, [("group", "S0SALES")], ANN, Role.CONTRIBUTOR),

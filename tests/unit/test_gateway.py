@@ -160,6 +160,14 @@ async def test_admins_are_found_over_all_pages_of_people(slack: tuple[SlackDoubl
     assert list(await gateway.admins()) == ["U1", "U4"]
 
 
+async def test_whoever_comes_from_elsewhere_is_a_guest_and_no_admin_here(slack: tuple[SlackDouble, Gateway]) -> None:
+    double, gateway = slack
+    for signs in ({"is_restricted": True}, {"is_ultra_restricted": True}, {"is_stranger": True, "is_owner": True}):
+        double.will_answer("users.info", {"ok": True, "user": {"id": "U1", **signs}})
+        profile = await gateway.profile("U1")
+        assert (profile.is_guest, profile.is_admin) == (True, False)
+
+
 # --- pacing
 
 

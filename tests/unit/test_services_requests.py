@@ -4,6 +4,7 @@ Reference: customer-insights.md §2 (a contributor asks an admin) and §6 (roles
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ async def test_approval_takes_nothing_from_those_it_was_shared_with_before(world
         await world.requests.approve(ADMIN, asked.id, id_of(connection))
         for actor in (ANN, BOB):
             assert (await world.connections.get(actor, id_of(connection))).name == f"Shop {number}"
+
+
+async def test_an_approved_guest_may_use_what_everyone_may_use(world: ServicesWorld) -> None:
+    guest = replace(BOB, is_guest=True)
+    connection = await world.connection(audience=Audience.EVERYONE)
+    assert await world.connections.visible(guest) == []
+    asked = await world.requests.request(guest)
+    await world.requests.approve(ADMIN, asked.id, id_of(connection))
+    for actor in (guest, ANN):
+        assert [each.id for each in await world.connections.visible(actor)] == [connection.id]
 
 
 async def test_a_decline_gives_its_reason_to_who_asked(world: ServicesWorld) -> None:

@@ -119,7 +119,7 @@ def audience_inputs(
     options = [
         kit.option(_("Admins only"), Audience.ADMINS),
         kit.option(_("Admins, and people that I choose"), Audience.PEOPLE),
-        kit.option(_("Everyone in this workspace"), Audience.EVERYONE),
+        kit.option(_("Everyone in this workspace"), Audience.EVERYONE, _("Guests only if you choose them by name")),
     ]
     blocks = [kit.field(_("Who may use it"), kit.radio(options, audience), Field.AUDIENCE, dispatch=True)]
     if audience is Audience.PEOPLE:
