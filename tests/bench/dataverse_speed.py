@@ -1,8 +1,8 @@
 """How fast the Dataverse source reads, beside a bare loop over the same pages, and how much memory it needs.
 
 By hand: `python -m tests.bench.dataverse_speed [PROFILES]`. Each side reads in a process of its own, from the same
-emulator. Two thirds of the profiles are members of the segment that is read. Issue 4 asks for at least 0.7 of the bare
-loop's speed, and for less than 400 MB with a million members of 1,500,000 profiles.
+emulator. Two thirds of the profiles are members of the segment that is read. What is wanted is at least 0.7 of the bare
+loop's speed, and less than 400 MB with a million members of 1,500,000 profiles.
 """
 
 import asyncio
@@ -21,8 +21,13 @@ import orjson
 from bot.sources.dataverse import DataverseSource
 from tests.processes import emulator
 
-ROUNDS = 2
+ROUNDS = 3
 SEGMENT = "Newsletter"
+SHARES = (
+    f"{SEGMENT}:0.668",
+    "VIP:0.1",
+    "VIP_2:0.05",
+)  # of the customers; the first is a million of a million and a half
 FIELDS = ("email", "firstname", "lastname", "addressline1", "city", "stateorprovince", "postalcode", "country")
 COLUMNS = [f"msdynci_{field}" for field in FIELDS]
 QUERIES = (
@@ -112,7 +117,8 @@ async def main(profiles: int) -> None:
     """Measure both sides by turns and compare the best of each: a busy machine only ever makes things slower."""
     limits = (f"{name}=1000000000" for name in ("request-limit", "execution-limit-ms"))  # or later rounds are slowed
     switches = [word for limit in limits for word in ("--assume", limit)]
-    async with emulator("bot.sandbox.dataverse", "--profiles", str(profiles), *switches) as env:
+    segments = [word for share in SHARES for word in ("--segment", share)]
+    async with emulator("bot.sandbox.dataverse", "--profiles", str(profiles), *segments, *switches) as env:
         measured: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
         for side in [*SIDES] * ROUNDS:
             measured[side].append(await measure(side, env))
