@@ -110,17 +110,26 @@ async def test_everything_can_be_done_with_the_keyboard(ferry: Ferry, screen: Sc
     await expect(screen.message("is up to date")).to_be_visible()
 
 
-async def test_the_focus_stays_in_a_modal_and_comes_back(ferry: Ferry, screen: Screen) -> None:
+async def test_the_focus_keeps_off_what_a_modal_covers_and_comes_back(ferry: Ferry, screen: Screen) -> None:
     await screen.command("/ferry connect")
     form = await screen.titled("Connect Omnisend")
     for _ in range(40):
         await screen.page.keyboard.press("Tab")
-        inside = "document.activeElement === document.body || document.activeElement.closest('#modal') !== null"
-        assert await screen.page.evaluate(inside)
+        assert not await screen.page.evaluate("document.activeElement.closest('#sidebar, #stage') !== null")
     await form.get_by_label("Display name").focus()
     await screen.page.keyboard.press("Escape")
     await expect(screen.modal).to_be_hidden()
     await expect(screen.box).to_be_focused()
+
+
+async def test_the_key_is_copied_from_backstage_into_the_form_that_asks_for_it(open_screen: Open, house: House) -> None:
+    screen = await open_screen(permissions=["clipboard-read", "clipboard-write"])
+    await screen.command("/ferry connect")
+    form = await screen.titled("Connect Omnisend")
+    await screen.page.get_by_role("button", name="Copy").click()
+    await form.get_by_label("Omnisend API key").focus()
+    await screen.page.keyboard.press("ControlOrMeta+v")
+    await expect(form.get_by_label("Omnisend API key")).to_have_value(house.omnisend["key"])
 
 
 async def test_what_is_wrong_stands_at_its_field_which_gets_the_focus(screen: Screen) -> None:

@@ -65,6 +65,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || wide.matches) return;
   for (const button of Object.keys(SIDES)) {
     if (!isOpen(button)) continue;
+    event.preventDefault();
     turnSide(button, false);
     by(button).focus();
   }

@@ -1,4 +1,5 @@
-// Modals: the visible one of the stack in a dialog, and the questions that buttons ask first.
+// Modals: the visible one of the stack in a dialog, and the questions that buttons ask first. A modal covers what stands
+// for Slack's window. Backstage is beside that window, so it stays within reach: what an app asks for may be found there.
 
 import { showBlocks } from "./blocks.js";
 import { h } from "./dom.js";
@@ -23,6 +24,8 @@ export function confirmed(question, world) {
   });
 }
 
+const COVERED = ["sidebar", "stage", "thread"];
+
 /** The dialog that shows the stack of modals. `place()` makes the place its elements stand in. */
 export class Modals {
   constructor(actions) {
@@ -31,12 +34,10 @@ export class Modals {
     this.stack = [];
     this.shown = null; // id of the view that is built up in the dialog
     this.opener = null;
-    this.dialog.addEventListener("cancel", (event) => {
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented || !this.dialog.open || document.querySelector("dialog:modal")) return;
       event.preventDefault();
       this.leave();
-    });
-    this.dialog.addEventListener("close", () => {
-      if (this.stack.length) this.leave(); // the browser closes by itself at a second Escape
     });
   }
 
@@ -66,7 +67,8 @@ export class Modals {
     if (this.leaving === view.id && !this.dialog.open) return; // closed before the stand-in heard of it
     if (!this.dialog.open) {
       this.opener = document.activeElement;
-      this.dialog.showModal();
+      this.cover(true);
+      this.dialog.show();
     }
     const place = this.actions.place();
     const isNew = this.shown !== view.id;
@@ -156,9 +158,15 @@ export class Modals {
     this.shown = null;
     if (!this.dialog.open) return;
     this.dialog.close();
+    this.cover(false);
     const back = this.whereFrom();
     back.blur(); // Chromium gives the focus back by itself, but what is then typed can be lost
     back.focus({ preventScroll: true });
+  }
+
+  cover(on) {
+    document.body.classList.toggle("modal-open", on);
+    for (const id of COVERED) document.getElementById(id).inert = on;
   }
 
   /** What had the focus before, or what took its place meanwhile. */
