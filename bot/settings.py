@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     """The most profiles one export may have (the product's limit)."""
 
     run_hours: float = Field(default=4, gt=0)
-    """How long a run may take before it stops, keeps its state and offers the rest."""
+    """How long a run may take, from its turn at the brand, before it stops, keeps its state and offers the rest."""
 
     settle_patience: float = Field(default=600, ge=0)
     """Seconds without any batch settling after which a run reports and leaves the rest in doubt."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -11,6 +12,7 @@ from bot.omnisend.client import OmnisendClient
 from bot.omnisend.limiter import Limiter
 from bot.pipeline.errors import LeaseLost
 from bot.pipeline.settling import first_cause
+from bot.pipeline.waiting import unless
 from bot.settings import Settings
 from storage import lease
 from storage.database import Database, unbroken
@@ -60,10 +62,16 @@ class Brands:
         return limiter
 
     @asynccontextmanager
-    async def sending(self, key: str, brand_id: str, share: float | None = None) -> AsyncIterator[Access]:
-        """Wait for the brand's turn and lease, and keep both during the block. Raises `LeaseLost` out of the block."""
-        async with self._turns.setdefault(brand_id, asyncio.Lock()):
-            taken = await self._take(brand_id)
+    async def sending(
+        self, key: str, brand_id: str, share: float | None = None, *, called_off: asyncio.Event | None = None
+    ) -> AsyncIterator[Access]:
+        """Wait for the brand's turn and lease, and keep both during the block.
+
+        Raises `RunCancelled` if `called_off` is set before it is the caller's turn, and `LeaseLost` out of the block.
+        """
+        called_off = called_off or asyncio.Event()
+        async with self._turn(brand_id, called_off):
+            taken = await unless(called_off, self._take(brand_id))
             limiter = self.limiter(brand_id, share)
             limiter.restore(self._ages(taken))
             try:
@@ -77,6 +85,19 @@ class Brands:
                 raise first_cause(failures) from None
             finally:
                 await lease.release(self._database, brand_id, self._holder, limiter.snapshot())
+
+    @asynccontextmanager
+    async def _turn(self, brand_id: str, called_off: asyncio.Event) -> AsyncIterator[None]:
+        lock = self._turns.setdefault(brand_id, asyncio.Lock())
+        acquiring = asyncio.ensure_future(lock.acquire())
+        try:
+            await unless(called_off, _ended(acquiring))
+            yield
+        finally:
+            acquiring.cancel()
+            await _ended(acquiring)
+            if not acquiring.cancelled():
+                lock.release()
 
     async def _take(self, brand_id: str) -> lease.Taken:
         # Another process lets go without telling this one: there is nothing to wait on but time.
@@ -96,3 +117,8 @@ class Brands:
             return list(taken.ages)
         rate = self._settings.omnisend_rate
         return [taken.idle_seconds] * rate.requests if taken.idle_seconds < rate.seconds else []
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    """Wait for its end, however it ends; it goes on if nobody waits any more."""
+    await asyncio.wait([task])

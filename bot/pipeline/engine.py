@@ -160,19 +160,18 @@ class Engine:
     async def _within_hours(self, job: Job, run: Run, recorder: Recorder) -> Run:
         if run.attempts == 1:
             await recorder.started(job.export)
-        hours = self._settings.run_hours
         for begun_again in range(REFRESHES + 1):
             await self._await_refresh(job, run, recorder)
             try:
-                async with asyncio.timeout(hours * 3600) as limit:
-                    return await self._reconcile(job, run, recorder)
+                async with asyncio.timeout(None) as limit:
+                    return await self._reconcile(job, run, recorder, limit)
             except SourceBusy as busy:  # a refresh began before everything was read: nothing was sent yet
                 if begun_again == REFRESHES:
                     raise
                 log.info("a run begins again after a refresh", run=run.id, code=busy.code)
             except TimeoutError:
                 if limit.expired():
-                    raise RunTooLong(hours=f"{hours:g}") from None
+                    raise RunTooLong(hours=f"{self._settings.run_hours:g}") from None
                 raise
         raise AssertionError("unreachable")
 
@@ -193,8 +192,8 @@ class Engine:
             self.resting.discard(id_of(run))
             recorder.set(stage=Stage.WAITING, notes=[])
 
-    async def _reconcile(self, job: Job, run: Run, recorder: Recorder) -> Run:
-        """The steps of a run, in order."""
+    async def _reconcile(self, job: Job, run: Run, recorder: Recorder, time_limit: asyncio.Timeout) -> Run:
+        """The steps of a run, in order. Its time counts from its turn at the brand."""
         progress = _Progress()
         async with AsyncExitStack() as stack:
             reconciliation = await stack.enter_async_context(self._reconciliation(job, progress))
@@ -202,8 +201,14 @@ class Engine:
             stack.push_async_callback(_end, pulse)
 
             access = await stack.enter_async_context(
-                self._brands.sending(self._key(job.connection), job.connection.brand_id, job.connection.share)
+                self._brands.sending(
+                    self._key(job.connection),
+                    job.connection.brand_id,
+                    job.connection.share,
+                    called_off=reconciliation.called_off,
+                )
             )
+            time_limit.reschedule(asyncio.get_running_loop().time() + self._settings.run_hours * 3600)
             progress.count_requests = lambda: access.client.requests
             progress.stage = Stage.DRAINING
             await reconciliation.drain(access.client, access.quiet_seconds)

@@ -19,6 +19,7 @@ from bot.pipeline.mapping import Plan
 from bot.pipeline.omnisend_segments import OmnisendSegments, SegmentReport
 from bot.pipeline.settling import Settler, Tally, drain, settling
 from bot.pipeline.staging import Comparison, Sample, Selected, Staging
+from bot.pipeline.waiting import unless
 from bot.settings import Settings
 from bot.sources.base import FieldMissing, ReadSummary, Source
 from storage import ledger
@@ -169,15 +170,18 @@ class Reconciliation:
         self._on_progress = on_progress
         self._batcher: Batcher | None = None
         self._settler: Settler | None = None
-        self._cancelled = asyncio.Event()
+        self.called_off = asyncio.Event()
         self.rows = 0  # profiles read so far
 
     async def close(self) -> None:
         await self._staging.close()
 
     def cancel(self) -> None:
-        """Stop soon: nothing more is read or posted; what Omnisend has taken may still settle for a few seconds."""
-        self._cancelled.set()
+        """Stop soon: nothing more is read or posted; what Omnisend has taken may still settle for a few seconds.
+
+        Until it sends, a run is simply broken off (`RunCancelled`).
+        """
+        self.called_off.set()
         if self._batcher is not None:
             self._batcher.stop()
         if self._settler is not None:
@@ -185,7 +189,7 @@ class Reconciliation:
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled.is_set()
+        return self.called_off.is_set()
 
     # --- drain, read
 
@@ -199,6 +203,9 @@ class Reconciliation:
 
     async def read(self) -> ReadSummary:
         """Stage the members' profiles. Raises `TooManyProfiles` as soon as it is sure, or a `SourceError`."""
+        return await unless(self.called_off, self._read())
+
+    async def _read(self) -> ReadSummary:
         job = self._job
         if job.trigger is Trigger.EMPTY or not job.selected:
             return ReadSummary({segment.name: 0 for segment in job.selected})
@@ -206,7 +213,6 @@ class Reconciliation:
         stream = job.source.profiles([segment.name for segment in job.selected], job.plan.fields)
         async with stream as profiles:
             async for batch in profiles:
-                self.raise_if_cancelled()
                 self.rows = await self._staging.do(Staging.add, batch)
                 if self.rows > self._settings.max_profiles:
                     raise TooManyProfiles(export=job.export.name, most=self._settings.max_profiles)
@@ -226,11 +232,13 @@ class Reconciliation:
 
     async def compare(self, summary: ReadSummary, client: OmnisendClient | None) -> Difference:
         """Bring the ledger in, make the difference, and examine it. `client`: to ask Omnisend for its own counts."""
+        return await unless(self.called_off, self._compare(summary, client))
+
+    async def _compare(self, summary: ReadSummary, client: OmnisendClient | None) -> Difference:
         job = self._job
         await self._load_ledger()
         everything = job.trigger is Trigger.RESYNC
         comparison = await self._staging.do(Staging.compare, everything=everything)
-        self.raise_if_cancelled()
         report = SegmentReport()
         if client is not None:
             report = await OmnisendSegments(client, self._database, job.selected).count()

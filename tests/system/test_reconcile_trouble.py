@@ -400,6 +400,62 @@ async def test_a_run_waits_while_a_living_process_holds_the_brands_lease(
     assert outcome(run) == {"added": 450}
 
 
+async def test_a_run_that_waits_for_its_turn_can_be_cancelled_at_once(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    connection = await w.make_connection()
+    await w.make_export(connection=connection)
+    monkeypatch.setattr(lease, "is_dead", lambda holder: False)
+    monkeypatch.setattr("bot.pipeline.brand.WAIT_SECONDS", 3600)
+    async with w.database.write() as session:
+        session.add(Lease(brand_id=connection.brand_id, holder="elsewhere:1:1.00"))
+
+    first = asyncio.create_task(w.run())  # waits for the other process
+    await until_waiting(w)
+    await cancel(w)
+    run = await first
+
+    assert (run.status, run.error_code, run.requests) == (RunStatus.CANCELLED, "run-cancelled", 0)
+
+
+async def test_a_run_that_reads_for_long_can_be_cancelled_at_once(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch)
+    await w.make_export()
+    reading = asyncio.Event()
+
+    async def never_ends() -> None:
+        reading.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(w.source, "fields", never_ends)
+    running = asyncio.create_task(w.run())
+    await reading.wait()
+    await cancel(w)
+    run = await running
+
+    assert (run.status, await w.posted()) == (RunStatus.CANCELLED, 0)
+
+
+async def test_the_time_of_a_run_counts_from_its_turn(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = await w.make_connection()
+    await w.make_export(connection=connection)
+    monkeypatch.setattr(lease, "is_dead", lambda holder: False)
+    monkeypatch.setattr("bot.pipeline.brand.WAIT_SECONDS", 0.01)
+    w.configure(run_hours=1e-7)  # a third of a millisecond: too little for any run
+    async with w.database.write() as session:
+        session.add(Lease(brand_id=connection.brand_id, holder="elsewhere:1:1.00"))
+
+    running = asyncio.create_task(w.run())
+    await until_waiting(w)
+    (waiting,) = await w.rows(Run)
+    await lease.release(w.database, connection.brand_id, "elsewhere:1:1.00", [])
+    run = await running
+
+    assert waiting.status is RunStatus.RUNNING
+    assert (run.status, run.error_code) == (RunStatus.FAILED, "run-too-long")
+
+
 async def test_a_run_whose_lease_was_taken_over_stops_sending(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
     await w.make_export()
