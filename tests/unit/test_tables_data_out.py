@@ -513,6 +513,14 @@ async def test_damage_in_a_segments_table_names_segment_file_and_line(export: Ex
 # --- a folder that changes
 
 
+async def test_whoever_names_the_container_is_told_which_folder_to_name(export: Export) -> None:
+    export.table("Customer", [ADA]).table("VIP", [ADA]).finish()
+    error = await failure_of(TablesSource(export.path.parent).check())
+    assert "the folder Nightly export in it is a data-out export: name that one" in str(error)
+    (export.path.parent / "profiles.csv").write_text("CustomerId,Email\na1,ada@example.com\n")
+    assert [field.name for field in await TablesSource(export.path.parent).fields()] == ["Email"]
+
+
 async def test_an_export_that_arrives_after_the_start_is_found(export: Export) -> None:
     source = TablesSource(export.path)
     assert isinstance(await failure_of(source.check()), SourceUnreadable)

@@ -47,7 +47,13 @@ class AnyFolder(Folder):
 
     def profiles(self) -> Table:
         tables = self._tables()
-        return super().profiles() if tables is None else self._read(self._profile_table(tables))
+        if tables is not None:
+            return self._read(self._profile_table(tables))
+        if (below := self._export_below()) is not None:
+            raise FileFault(
+                f"it has no tables itself, but the folder {below} in it is a data-out export: name that one"
+            )
+        return super().profiles()
 
     def list_table(self, file: SegmentFile) -> Table:
         return self._read(self._segment_table(file)) if file.format == "table" else super().list_table(file)
@@ -80,6 +86,12 @@ class AnyFolder(Folder):
             if os.path.lexists(self.path / plain):
                 raise FileFault(f"there are both {MODEL} and {plain}; keep one of them")
         return read_model(self.inside(self.path / MODEL, MODEL))
+
+    def _export_below(self) -> str | None:
+        """The first folder in this one that is an export, where somebody named the storage container instead of it."""
+        if any(os.path.lexists(self.path / name) for name in ("profiles", "profiles.parquet", "profiles.csv")):
+            return None
+        return next((path.parent.name for path in sorted(self.path.glob(f"*/{MODEL}"))), None)
 
     def _profile_table(self, tables: Mapping[str, Entity]) -> Entity:
         candidates = [table for table in tables.values() if table.has_customer_id]
