@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -28,6 +29,7 @@ from bot.services.ownership import own_segments, segments_of, selected_names
 from bot.services.ports import Reads
 from bot.services.remarks import Remark, mapped_differently, subscription
 from bot.services.schedules import put_schedule, refresh_of
+from bot.services.segment_history import unchanged_since
 from bot.services.stopping import active_run, stop_runs
 from bot.sources.base import Field, Segment
 from storage.database import Database
@@ -109,6 +111,14 @@ class Exports:
         """How many members a segment has now."""
         connection = await self._usable(actor, connection_id)
         return await (await self._engine.source_of(connection)).count(segment)
+
+    async def unchanged_since(
+        self, actor: Actor, connection_id: int, members: Mapping[str, int]
+    ) -> dict[str, datetime]:
+        """Which of these segments (name → members now) have had just as many for long, and since when; see there."""
+        connection = await self._usable(actor, connection_id)
+        async with self._database.read() as session:
+            return await unchanged_since(session, connection, members, now())
 
     async def samples(self, actor: Actor, connection_id: int, fields: Sequence[str]) -> dict[str, str]:
         """An example value of each field, masked unless the consent allows full values; empty where there is none."""

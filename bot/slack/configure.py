@@ -13,6 +13,7 @@ from bot.slack.drafts import Draft, Drafts
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.mapping import Mapping
 from bot.slack.router import Router
+from bot.slack.segments import look_at_segments
 from bot.slack.views import common, kit
 from bot.slack.views import configure as views
 from bot.slack.views.configure import OptionsForm
@@ -123,7 +124,7 @@ class Configuring:
             return
         if not draft.email:
             draft.email = draft.offered.suggestions.get("email", "")
-        await self._look_at_segments(visit, actor, draft)
+        draft.warnings = await look_at_segments(self._services, visit.t, actor, draft)
 
     # --- choices within the form
 
@@ -142,26 +143,9 @@ class Configuring:
         draft = self._draft(visit)
         draft.remember(visit.form)
         before = draft.warnings
-        await self._look_at_segments(visit, await visit.actor(), draft)
+        draft.warnings = await look_at_segments(self._services, visit.t, await visit.actor(), draft)
         if draft.warnings != before:
             await visit.show(views.export_form(visit.t, draft.form()))
-
-    async def _look_at_segments(self, visit: Visit, actor: Actor, draft: Draft) -> None:
-        """Count the chosen segments, and say which are empty, too large, or can't be read."""
-        t, draft.warnings = visit.t, []
-        most = self._services.settings.max_profiles
-        for name in draft.segments[:20]:
-            if (members := draft.members(name)) is None and draft.connection_id is not None:
-                try:
-                    members = draft.counts[name] = await self._services.exports.count(actor, draft.connection_id, name)
-                except FerryError as error:
-                    draft.warnings.append(error.explain(t.gettext))
-                    continue
-            if members == 0:
-                draft.warnings.append(t.gettext("{segment} has no members now.").format(segment=name))
-            elif members is not None and members > most:
-                text = t.gettext("{segment} has {members} members; an export may have {most} profiles.")
-                draft.warnings.append(text.format(segment=name, members=t.number(members), most=t.number(most)))
 
     async def _when_chosen(self, visit: Visit) -> None:
         draft = self._draft(visit)

@@ -4,10 +4,11 @@ reference: slack-platform.md §3 (views keep what is typed where ids stay; exter
 """
 
 import json
+from datetime import timedelta
 
 from bot.sandbox.slack.client import Modal, Person
-from storage.models import Audience
-from tests.scenario.conftest import Ferry, form, submit
+from storage.models import Audience, Run, RunStatus, now
+from tests.scenario.conftest import PEOPLE, Ferry, form, submit
 
 
 async def _open(ferry: Ferry) -> Modal:
@@ -49,6 +50,21 @@ async def test_segments_are_searched_and_empty_ones_warned_of(ferry: Ferry) -> N
     assert await ferry.carl.suggestions("Segments", "vi") == ["VIP"]
     await ferry.carl.choose("Segments", ["VIP", "Nobody"])
     await ferry.carl.wait_for(lambda one: "Nobody has no members now" in one.modal_text)
+
+
+async def test_a_segment_with_the_same_number_of_members_for_long_is_asked_about(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    seen = [{"name": "VIP", "members": PEOPLE}]
+    async with ferry.app.database.write() as session:
+        for days in (40, 80):
+            ended = now() - timedelta(days=days)
+            session.add(
+                Run(team_id=ferry.settings.team_id, export_id=1, status=RunStatus.DONE, ended_at=ended, segments=seen)
+            )
+    await ferry.carl.command("/ferry edit Newsletter")
+    modal = await form(ferry.carl, "Edit export")
+    assert f"VIP has had exactly {PEOPLE} members in every run since" in modal.text
 
 
 async def test_suggested_attributes_come_with_one_click_and_only_then(ferry: Ferry) -> None:
