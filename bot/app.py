@@ -20,6 +20,7 @@ from bot.pipeline.schedule import Scheduler
 from bot.pipeline.sources import Sources
 from bot.services.context import Services
 from bot.services.readiness import consent_obstacle, find_obstacle
+from bot.services.sign_in_watch import SignInWatch
 from bot.settings import Settings
 from bot.slack.errors import SlackAway
 from bot.slack.face import Face, slack_client
@@ -120,6 +121,9 @@ async def running(settings: Settings, pace: Pace | None = None) -> AsyncIterator
         face = Face(app.services, client, http, pace)
         face.start()
         stack.push_async_callback(face.stop)
+        watch = SignInWatch(app.database, app.engine.sources, nudge=face.outbox.nudge)
+        await watch.start()
+        stack.push_async_callback(watch.stop)
         sockets = Sockets(face.bolt, app_token)
         stack.push_async_callback(sockets.close)
         listening = asyncio.create_task(_listen(sockets, client, app_token), name="listening")

@@ -206,6 +206,11 @@ class Settings(BaseSettings):
             raise ValueError("it is an id such as 72f988bf-86f1-41af-91ab-2d7cd011db47, or a domain for the tenant")
         return value.strip()
 
+    @field_validator("dataverse_ca", "entra_app_certificate", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        return None if value == "" else value
+
     @field_validator("dataverse_ca", "entra_app_certificate")
     @classmethod
     def _check_file(cls, path: Path | None) -> Path | None:

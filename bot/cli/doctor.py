@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlmodel import func, select
 
 from bot.app import build
+from bot.cli.doctor_insights import examine_insights
 from bot.cli.exits import Exit
 from bot.cli.terminal import say
 from bot.cli.words import explained
@@ -37,7 +38,8 @@ async def examine(settings: Settings, console: Console) -> int:
     """Ask everything in turn; the exit status is 1 if something that is configured does not work."""
     checks: list[tuple[str, Callable[[Settings], Awaitable[Answer]]]] = [
         ("Storage", _storage),
-        ("Source", _source),
+        *([("Source", _source)] if settings.tables_folder or not settings.environment else []),
+        *([("Customer Insights", _insights)] if settings.environment else []),
         ("Omnisend", _omnisend),
         ("Slack", _slack),
     ]
@@ -72,7 +74,7 @@ async def _storage(settings: Settings) -> Answer:
 
 async def _source(settings: Settings) -> Answer:
     if not settings.source:
-        return Answer(None, "set FERRY_SOURCE to a folder with profiles and segments")
+        return Answer(None, "set FERRY_SOURCE to a folder with profiles and segments, or to a Dataverse environment")
     if settings.tables_folder is None:
         return Answer(None, "set FERRY_SOURCE to a folder with profiles and segments")
     source = TablesSource(settings.tables_folder)
@@ -86,6 +88,13 @@ async def _source(settings: Settings) -> Answer:
         f"{source.kind} in {source.label}: {_counted(len(fields), 'field')} ({_some(fields)}), "
         f"{_counted(len(segments), 'segment')} ({_some(segments)})",
     )
+
+
+async def _insights(settings: Settings) -> Answer:
+    """What is wrong comes first, with who can mend it."""
+    found = await examine_insights(settings)
+    wrong = [finding.text for finding in found if not finding.fine]
+    return Answer(not wrong, "; ".join(wrong or [finding.text for finding in found]))
 
 
 async def _omnisend(settings: Settings) -> Answer:

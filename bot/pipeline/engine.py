@@ -38,6 +38,7 @@ from bot.pipeline.sources import Sources
 from bot.pipeline.staging import Staging
 from bot.settings import Settings
 from bot.sources.base import Source, SourceBusy
+from bot.sources.entra.errors import SignInAgain
 from storage import ledger
 from storage.database import Database, unbroken
 from storage.errors import FerryError
@@ -299,6 +300,8 @@ class Engine:
 
     async def _failed(self, recorder: Recorder, export: Export, error: FerryError) -> Run:
         log.warning("run failed", export=export.id, code=error.code, error=str(error))
+        if isinstance(error, SignInAgain):
+            await self._sources.signed_out(export.connection_id)
         return await self._ended(recorder, export, RunStatus.FAILED, error)
 
     async def _ended(self, recorder: Recorder, export: Export, status: RunStatus, error: FerryError) -> Run:

@@ -103,6 +103,12 @@ class Reader:
         await self.identity.close()
 
 
+def environment_of(settings: Settings) -> str:
+    """The origin of the environment that the settings name. Raises `AddressRefused` for what is none."""
+    given = settings.environment
+    return environment_url(given, any_host=urlsplit(given).hostname in settings.dataverse_hosts)
+
+
 class Insights:
     """The Customer Insights environment that the settings name. Raises `AddressRefused` for what is no environment."""
 
@@ -115,9 +121,7 @@ class Insights:
         self._vault = vault
         self._settings = settings
         self._clock = clock
-        self.environment = environment_url(
-            settings.environment, any_host=urlsplit(settings.environment).hostname in settings.dataverse_hosts
-        )
+        self.environment = environment_of(settings)
         self.refreshes = KnownRefreshes(settings.refresh_minutes)
 
     @property

@@ -16,7 +16,7 @@ from bot.pipeline.insights import Insights, Reader
 from bot.sources.base import Source
 from bot.sources.entra.errors import NotSignedIn
 from storage.database import Database
-from storage.models import Connection, ExportUser, id_of
+from storage.models import Connection, ExportUser, id_of, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,16 @@ class Sources:
         async with self._database.read() as session:
             await self.insights.refreshes.reload(session)
         return self.insights.refreshing_until()
+
+    async def signed_out(self, connection_id: int | None) -> None:
+        """A run has found that the export user can't read any more: its connection shows it."""
+        if self._database is None:
+            return
+        async with self._database.write() as session:
+            statement = select(ExportUser).where(ExportUser.connection_id == connection_id)
+            for user in (await session.exec(statement)).all():
+                user.ended_at = user.ended_at or now()
+                session.add(user)
 
     async def forget(self, connection_id: int) -> None:
         """The export user of a connection has gone or been replaced: drop the token that is held in memory."""

@@ -284,6 +284,16 @@ class ConnectionMissing(FieldError):
     remedy = mark("Choose another one, or ask an admin for one.")
 
 
+class ExportUnfit(FieldError):
+    """It was moved to a connection with another source. `missing` names the fields and segments it does not have."""
+
+    code = "export-unfit"
+    field = "connection_id"
+    what = mark("The connection reads from another source ({source}), which does not have: {missing}.")
+    consequence = mark("Nothing was changed.")
+    remedy = mark("Choose other fields and segments for this connection, or keep the export where it is.")
+
+
 class SegmentsMissing(FieldError):
     code = "segments-missing"
     field = "segments"

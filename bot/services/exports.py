@@ -21,6 +21,7 @@ from bot.services.errors import (
     SegmentNotOffered,
 )
 from bot.services.export_draft import ExportDraft, in_order
+from bot.services.fitting import misfit, refuse_misfit
 from bot.services.lookup import connection_for, connection_of, export_for
 from bot.services.masking import mask_value
 from bot.services.names import LONGEST, check_name, fold
@@ -167,19 +168,25 @@ class Exports:
     ) -> tuple[Plan, dict[str, str]]:
         """The plan of a mapping whose fields exist, and the type of each field.
 
-        Segments that were chosen before may be gone from the source: whoever edits something else is not held up.
+        Segments that were chosen before may be gone from the source: whoever edits something else is not held up. An
+        export that is moved to another source has to fit there (`ExportUnfit` names what does not).
         """
         async with self._database.read() as session:
             connection = await _usable(session, actor, draft.connection_id)
             kept: list[str] = []
+            moved = False
             if export_id is not None:
                 export = await export_for(session, actor, export_id, Action.EDIT_EXPORT)
                 kept = await selected_names(session, export)
+                moved = any(row.source != connection.source for row in await segments_of(session, export))
             await _refuse_taken(session, actor.team_id, draft.name, but=export_id)
         source = await self._engine.source_of(connection)
         fields = await source.fields()
-        plan = check(draft.lines, fields, segments=len(draft.segments))
         offered = {segment.name for segment in await source.segments()}
+        if moved:
+            names = [column.name for column in fields]
+            refuse_misfit(misfit(draft.lines, draft.segments, fields=names, offered=offered), source.label)
+        plan = check(draft.lines, fields, segments=len(draft.segments))
         for name in draft.segments:
             if name not in offered and name not in kept:
                 raise SegmentNotOffered(segment=name, source=source.label)

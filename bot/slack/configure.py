@@ -1,11 +1,13 @@
 """The flow of setting up an export: form, options, saving. Saving never runs anything."""
 
+from collections.abc import Sequence
 from functools import cache
 from zoneinfo import available_timezones
 
 from bot.services.actor import Actor
 from bot.services.errors import FieldError
 from bot.services.exports import ExportDraft
+from bot.services.fitting import misfit
 from bot.services.overview import ExportView, line_of
 from bot.services.schedules import ScheduleDraft
 from bot.slack.desk import Desk
@@ -134,8 +136,11 @@ class Configuring:
         draft.remember(visit.form)
         if draft.connection_id != before:
             draft.email = ""
+        chosen = list(draft.segments)
         await self._load_source(visit, await visit.actor(), draft)
-        draft.segments = [name for name in draft.segments if not draft.offered or name in draft.segment_names]
+        if draft.offered is not None:
+            _warn_of_misfit(visit, draft, chosen)
+            draft.segments = [name for name in chosen if name in draft.segment_names]
         draft.generation += 1  # so that new suggestions show
         await visit.show(views.export_form(visit.t, draft.form()))
 
@@ -258,6 +263,19 @@ class Configuring:
         return self._drafts.get(visit.metadata.partition("|")[0], visit.user_id)
 
 
+def _warn_of_misfit(visit: Visit, draft: Draft, segments: Sequence[str]) -> None:
+    """Name what was chosen before and is not in the source of the connection chosen now."""
+    lines = [line_of(_stored(row, position)) for position, row in enumerate(draft.rows)]
+    found = misfit(lines, segments, fields=draft.field_names, offered=draft.segment_names)
+    if found.fields:
+        named = ", ".join(f"{name} ({label})" for name, label in found.fields)
+        text = visit.t.gettext("Its profiles don't have: {fields}. Choose other fields, or remove these attributes.")
+        draft.warnings.insert(0, text.format(fields=named))
+    if found.segments:
+        text = visit.t.gettext("It does not have these segments, so they are deselected: {segments}.")
+        draft.warnings.insert(0, text.format(segments=", ".join(found.segments)))
+
+
 @cache
 def _zones() -> list[str]:
     """Every time zone there is; looking them up reads hundreds of files."""
@@ -289,24 +307,23 @@ def _take_over(draft: Draft, view: ExportView) -> None:
         draft.recurrence = Recurrence(tuple(schedule.times), tuple(schedule.weekdays), schedule.zone)
 
 
+def _stored(row: Row, position: int) -> FieldMapping:
+    return FieldMapping(
+        team_id="",
+        export_id=0,
+        position=position,
+        attribute=row.attribute,
+        kind=row.kind,
+        value=row.value,
+        clear=row.clear,
+    )
+
+
 def _export_draft(draft: Draft) -> ExportDraft:
     rows = [Row("email", draft.email), *draft.rows]
     if draft.opt_in:
         rows += [Row(OPT_IN_STATUS, draft.opt_in.status), Row(OPT_IN_DATE, draft.opt_in.date)]
-    lines = [
-        line_of(
-            FieldMapping(
-                team_id="",
-                export_id=0,
-                position=n,
-                attribute=row.attribute,
-                kind=row.kind,
-                value=row.value,
-                clear=row.clear,
-            )
-        )
-        for n, row in enumerate(rows)
-    ]
+    lines = [line_of(_stored(row, position)) for position, row in enumerate(rows)]
     recurrence = draft.recurrence
     own = ScheduleDraft(tuple(recurrence.times), tuple(recurrence.weekdays), recurrence.zone)
     return ExportDraft(

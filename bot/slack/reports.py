@@ -18,7 +18,7 @@ from bot.slack.gateway import Gateway, Posted
 from bot.slack.live import LiveMessages
 from bot.slack.mailbox import Letter, Mailbox
 from bot.slack.outbox import Deliver, Delivery
-from bot.slack.views import kit, report, requests, runs, tidings
+from bot.slack.views import kit, report, requests, runs, sign_in, tidings
 from bot.slack.views.kit import Json
 from storage.errors import FerryError
 from storage.models import OutboxMessage, Run, RunStatus
@@ -54,6 +54,8 @@ class Reports:
             "run.recovered": self._recovered,
             "schedule.skipped": self._tell(tidings.skipped),
             "schedule.missed": self._tell(tidings.missed),
+            "sign_in.due": self._tell(sign_in.due_message),
+            "sign_in.ended": self._tell(sign_in.over_message),
             "export.detached": self._tell(tidings.detached),
             "connection.requested": self._requested,
             "connection.request_approved": self._tell(tidings.approved),

@@ -120,6 +120,11 @@ async def test_a_segment_is_exported_in_the_name_of_who_signed_in_with_a_code(in
     listed = await insights.ferry("connection", "list")
     assert insights.api.env["people"][0] in listed.stdout
     no_token_lies_in_clear(insights)
+    examined = told(await insights.ferry("doctor"))
+    assert "ok Customer Insights 127.0.0.1" in examined
+    assert "the app can read in its own name" in examined
+    assert f"Shop reads as {insights.api.env['people'][0]} (good until" in examined
+    assert "1 segments" in examined
 
 
 def no_token_lies_in_clear(insights: Insights) -> None:
@@ -150,6 +155,9 @@ async def test_a_sign_in_that_has_ended_says_who_signs_in_again_and_doing_so_men
     await insights.connect()
     await insights.export()
     await insights.api.control("tokens", revoke_refresh=True, expire_access=True)
+    examined = told(await insights.ferry("doctor"))
+    assert "broken Customer Insights Shop: The sign-in of ada.export@contoso.example has ended" in examined
+    assert "ferry connection sign-in NAME" in examined
     failed = await insights.ferry("export", "run", "Spring")
     assert failed.status == 1
     assert "ferry connection sign-in NAME" in failed.stderr + failed.stdout
@@ -165,3 +173,25 @@ async def test_an_account_without_the_role_connects_nothing_and_hears_who_can_gi
     assert refused.status == 1
     assert "An admin of Customer Insights can make it a Viewer" in refused.stderr
     assert "no connections yet" in (await insights.ferry("connection", "list")).stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"FERRY_SOURCE": "https://127.0.0.1:1"}, "127.0.0.1:1 can't be reached (ConnectError)"),
+        ({"FERRY_SOURCE": "https://dataverse.example"}, "its host is not one of Dynamics 365"),
+        ({"FERRY_DATAVERSE_CA": ""}, "its certificate is not trusted"),
+        ({"FERRY_ENTRA_TENANT": "fabrikam"}, "knows no tenant fabrikam"),
+    ],
+)
+async def test_doctor_names_what_is_wrong_on_the_way_and_who_can_mend_it(
+    insights: Insights, changed: dict[str, str], says: str
+) -> None:
+    insights.ferry.settings.update(changed)
+    examined = await insights.ferry("doctor")
+    assert examined.status == 1
+    assert says in told(examined)
+
+
+def told(ended: Ended) -> str:
+    return " ".join(ended.stdout.split())

@@ -19,6 +19,7 @@ from bot.pipeline.mapping import (
     suggest,
 )
 from bot.sources.base import Field
+from bot.sources.dataverse.columns import columns
 from storage.models import MappingKind
 
 EMAIL = Line("email", "Email")
@@ -212,3 +213,29 @@ def test_a_property_name_can_always_be_mapped_and_is_unlike_those_taken(field: s
     assert name not in taken
     assert len(name) <= MAX_PROPERTY_NAME
     assert check([EMAIL, Line(f"custom:{name}", "Field")])
+
+
+def test_columns_of_customer_insights_are_suggested_by_their_meaning() -> None:
+    """reference: customer-insights.md §9 (semantic types), §12.4 (attributes of the profile's table)."""
+    names = (
+        "city",
+        "email",
+        "firstname",
+        "gender",
+        "lastname",
+        "addressline1",
+        "stateorprovince",
+        "postalcode",
+        "country",
+    )
+    found = columns([{"LogicalName": f"msdynci_{name}", "AttributeType": "String"} for name in names])
+    assert suggest([column.field for column in found]) == {
+        "email": "msdynci_email",
+        "firstName": "msdynci_firstname",
+        "lastName": "msdynci_lastname",
+        "address": "msdynci_addressline1",
+        "country": "msdynci_country",
+        "state": "msdynci_stateorprovince",
+        "city": "msdynci_city",
+        "postalCode": "msdynci_postalcode",
+    }

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.access import AdminsOnly
 from bot.pipeline.insights import StoredTokens
+from bot.pipeline.mapping import Line
 from bot.pipeline.sources import Sources
 from bot.services.errors import (
     AppIdentityMissing,
     ConsentWithdrawn,
+    ExportUnfit,
     ExportUserMissing,
     ExportUserUnfit,
     SignInOver,
@@ -25,9 +28,9 @@ from bot.services.export_users import ExportUsers, Outcome, erase_forgotten
 from bot.sources.dataverse.faults import RoleMissing
 from bot.sources.entra import SignInState
 from bot.sources.entra.errors import ConsentMissing, PublicFlowOff
-from storage.models import AuditEntry, Connection, ExportUser, ReaderKind, id_of, now
+from storage.models import AuditEntry, Connection, Export, ExportSegment, ExportUser, ReaderKind, id_of, now
 from tests.unit.insights_world import ACCOUNT, DECLINED, PENDING, SIGNED_IN, SmallInsights, tokens_of
-from tests.unit.services_world import ADMIN, ANN, CONNECTION, SHOP_KEY, ServicesWorld, services_world
+from tests.unit.services_world import ADMIN, ANN, CONNECTION, SHOP_KEY, ServicesWorld, draft, services_world
 
 DRAFT = replace(CONNECTION, source="dataverse")
 OTHER_ADMIN = replace(ADMIN, user_id="U0OTHER")
@@ -54,8 +57,12 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def use(world: ServicesWorld, insights: SmallInsights) -> None:
     """Put a source into the world that is read in a name."""
-    world.engine.sources = Sources({}, insights, world.database)
-    world.export_users = ExportUsers(world.database, world.keys, world.engine.sources)
+    use_sources(world, Sources({}, insights, world.database))
+
+
+def use_sources(world: ServicesWorld, sources: Sources) -> None:
+    world.engine.sources = sources
+    world.export_users = ExportUsers(world.database, world.keys, sources)
     world.connections._export_users = world.export_users
 
 
@@ -67,9 +74,9 @@ async def signed_in(world: ServicesWorld, connection_id: int | None = None) -> O
     return await world.export_users.complete(ADMIN, outcome.user_id, connection_id)
 
 
-async def connected(world: ServicesWorld) -> Connection:
+async def connected(world: ServicesWorld, **changes: Any) -> Connection:
     await signed_in(world)
-    return await world.connections.connect(ADMIN, DRAFT)
+    return await world.connections.connect(ADMIN, replace(DRAFT, **changes))
 
 
 class TestSigningIn:
@@ -274,3 +281,29 @@ class TestEnding:
         connection = await connected(world)
         await world.connections.replace_key(ADMIN, id_of(connection), SHOP_KEY)
         assert await world.export_users.of(connection) is not None
+
+
+class TestMovingAnExport:
+    """An export that is moved to a connection with another source has to fit there."""
+
+    async def test_what_does_not_fit_is_named_all_at_once_and_nothing_changes(
+        self, world: ServicesWorld, insights: SmallInsights
+    ) -> None:
+        use_sources(world, Sources({"tables": world.engine.source_of_tables}, insights, world.database))
+        export = await world.export(await world.connection())
+        elsewhere = await connected(world, name="Insights")
+        with pytest.raises(ExportUnfit, match=r"Email \(Email\), FirstName \(First name\), \*New\*") as raised:
+            await world.exports.save(ADMIN, draft(elsewhere, segments=("VIP", "New")), export.id)
+        assert raised.value.field == "connection_id"
+        assert (await world.row(Export, export.id)).connection_id == export.connection_id
+
+    async def test_with_fields_and_segments_of_the_other_source_it_moves(
+        self, world: ServicesWorld, insights: SmallInsights
+    ) -> None:
+        use_sources(world, Sources({"tables": world.engine.source_of_tables}, insights, world.database))
+        export = await world.export(await world.connection())
+        elsewhere = await connected(world, name="Insights")
+        fitting = draft(elsewhere, lines=(Line("email", "msdynci_email"),), segments=("VIP",))
+        moved = await world.exports.save(ADMIN, fitting, export.id)
+        assert moved.connection_id == elsewhere.id
+        assert {row.source for row in await world.rows(ExportSegment)} == {"dataverse"}

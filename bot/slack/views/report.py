@@ -7,6 +7,7 @@ from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
 from bot.slack.views.runs import run_words
+from bot.slack.views.sign_in import SIGNED_OUT, sign_in_again
 from bot.slack.views.words import (
     mender_words,
     mention,
@@ -200,8 +201,12 @@ def _ending(t: Translator, run: Run) -> str:
 def _report_buttons(t: Translator, run: Run) -> list[Json]:
     _ = t.gettext
     buttons: list[Json] = []
+    signed_out = run.error_code in SIGNED_OUT
+    if signed_out:
+        buttons.append(sign_in_again(t, f"export-{run.export_id}"))
     if run.status in _REPEATABLE:
-        buttons.append(kit.button(_("Run again"), Action.RUN, run.export_id, style="primary"))
+        style = None if signed_out else "primary"
+        buttons.append(kit.button(_("Run again"), Action.RUN, run.export_id, style=style))
     if run.rejected:
         buttons.append(
             kit.button(_("Rejected rows"), Action.REJECTS, run.id, label=_("Send me the rejected rows in private"))

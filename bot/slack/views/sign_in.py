@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bot.i18n import Translator
 from bot.slack.ids import Action, Field, Modal
@@ -10,6 +11,8 @@ from bot.slack.views.kit import Json, safe
 from bot.slack.views.words import mention
 
 PERSON, APP = "person", "app"  # values of the choice who reads
+SIGNED_OUT = {"sign-in-again", "sign-in-more-proof", "sign-in-nobody", "environment-changed"}
+"""Codes of errors that end once somebody signs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ def reads_as(t: Translator, account: str, added_by: str, added_at: datetime, goo
 # --- what is told
 
 
-def due_message(t: Translator, facts: dict[str, object]) -> Json:
+def due_message(t: Translator, facts: dict[str, Any]) -> Json:
     """A sign-in goes stale soon."""
     _ = t.gettext
     said = _(
@@ -201,7 +204,7 @@ def due_message(t: Translator, facts: dict[str, object]) -> Json:
     return common.note(text, [] if facts.get("kind") == APP else [sign_in_again(t, str(facts["connection_id"]))])
 
 
-def over_message(t: Translator, facts: dict[str, object]) -> Json:
+def over_message(t: Translator, facts: dict[str, Any]) -> Json:
     """A sign-in has ended."""
     _ = t.gettext
     said = _(

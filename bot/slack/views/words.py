@@ -135,12 +135,15 @@ def schedule_words(t: Translator, times: list[str], weekdays: list[int], zone: s
 
 # --- who can mend what
 
-_ADMINS_MEND = ("no-key", "consent-", "omnisend-key", "omnisend-scope", "omnisend-plan", "sign-in", "dataverse-role")
+_ADMINS_MEND = ("no-key", "consent-", "omnisend-key", "omnisend-scope", "omnisend-plan", "sign-in",
+                "dataverse-role", "dataverse-not-a-member", "dataverse-no-tables", "dataverse-token",
+                "environment-changed")  # fmt: skip
 _OPERATORS_MEND = (
     "source-un", "memory-", "spill-", "unexpected", "lease-", "omnisend-version", "omnisend-rubbish", "database-",
     "folder-", "disk-", "secret-", "digest-", "storage", "too-many-profiles", "dataverse-address",
 )  # fmt: skip
-_TIME_MENDS = ("omnisend-away", "omnisend-unavailable", "omnisend-fate", "dataverse-throttled", "dataverse-unavailable")
+_TIME_MENDS = ("omnisend-away", "omnisend-unavailable", "omnisend-fate", "dataverse-throttled",
+                "dataverse-unavailable", "dataverse-refresh")  # fmt: skip
 
 
 def mender_words(t: Translator, code: str) -> str:
