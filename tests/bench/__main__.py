@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.bench.export_speed import main
+from tests.bench import dataverse_speed, export_speed
 
 if __name__ == "__main__":
-    asyncio.run(main(1_000_000))
+    asyncio.run(export_speed.main(1_000_000))
+    asyncio.run(dataverse_speed.main(1_500_000))

@@ -193,6 +193,27 @@ class TestReading:
         assert len(rows) == len(set(ids(rows))) == 35
         assert stream.summary.without_profile == 0
 
+    async def test_a_scan_of_memberships_that_begins_again_counts_nothing_twice(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        dataverse.filters, dataverse.page_rows = "unsupported", (7,)
+        dataverse.memberships[1] |= {"msdynci_segments": "VIP,"}
+        dataverse.trouble(
+            error(400, "0x0", "The skip token has expired."),
+            at=f"{MEMBERSHIPS}?$select=msdynci_customerid,msdynci_segments&$skiptoken=<21",
+        )
+        rows, stream = await read(source, ["VIP"])
+        assert len(rows) == 9
+        assert stream.summary.notes == ["Memberships that could not be read, left out: 1."]
+
+    async def test_what_a_filter_found_is_not_counted_again_by_the_scan_after_it(
+        self, source: DataverseSource, dataverse: FakeDataverse
+    ) -> None:
+        rows, stream = await read(source, ["VIP", "Empty"])  # nobody is in Empty, so that everything is read
+        assert len([query for query in dataverse.asked(MEMBERSHIPS) if "$filter" not in query]) == 1
+        assert len(rows) == 10
+        assert stream.summary.notes == []
+
     async def test_leaving_early_frees_everything(self, dataverse: FakeDataverse) -> None:
         dataverse.profiles = [profile(n) for n in range(3 * PAGE_ROWS)]
         dataverse.memberships = [membership(n, "VIP") for n in range(3 * PAGE_ROWS)]

@@ -213,14 +213,24 @@ class TestHeldToken:
         assert asked == [False, True]
 
     async def test_a_renewal_is_not_interrupted_with_the_one_who_asked(self) -> None:
-        held, asked, _ = self.held()
+        begun, answered, renewals = asyncio.Event(), asyncio.Event(), 0
+
+        async def renew(forced: bool) -> Answer:
+            nonlocal renewals
+            renewals += 1
+            begun.set()
+            await answered.wait()
+            return TOKENS
+
+        held = HeldToken(renew)
         asking = asyncio.create_task(held.get())
-        await asyncio.sleep(0)
+        await begun.wait()
         asking.cancel()
-        with suppress(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError):
             await asking
+        answered.set()
         await held.close()
-        assert (await held.get(), asked) == ("token-1", [False])
+        assert (await held.get(), renewals) == ("secret-token", 1)
 
     async def test_after_a_failed_renewal_the_next_one_may_succeed(self) -> None:
         answers: list[Callable[[], Awaitable[Answer]]] = []
