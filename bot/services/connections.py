@@ -7,6 +7,7 @@ under two names without their exports getting in each other's way.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,6 +27,7 @@ from bot.services.consent import (
     withdraw_consents,
 )
 from bot.services.errors import (
+    ChangedMeanwhile,
     ConnectionBusy,
     ConnectionInUse,
     ConnectionNameTaken,
@@ -253,11 +255,17 @@ class Connections:
         audience: Audience,
         people: Sequence[str] = (),
         groups: Sequence[str] = (),
+        seen: datetime | None = None,
     ) -> Connection:
-        """Rename it and say who may use it. Existing exports stay, also those of people who lose it."""
+        """Rename it and say who may use it. Existing exports stay, also those of people who lose it.
+
+        `seen`: the `updated_at` of the connection as its editor saw it. Raises `ChangedMeanwhile` if it is another.
+        """
         name = check_name(name)
         async with self._database.write() as session:
             connection = await connection_for(session, actor, connection_id, Action.EDIT_CONNECTION)
+            if seen not in (None, connection.updated_at):
+                raise ChangedMeanwhile(name=connection.name)
             await _refuse_taken(session, actor.team_id, name, but=connection_id)
             connection.name = name
             await share(session, connection, audience, people, groups)
@@ -325,7 +333,7 @@ class Connections:
                 text_shown=text_shown,
                 full_values_in_slack=full_values_in_slack,
             )
-            facts = {"version": consent.text_version, "brand": consent.brand_id}
+            facts = {"version": consent.text_version, "brand": consent.brand_id, "full_values": full_values_in_slack}
             audit.record(session, actor, "consent.given", _subject(connection), **facts)
         return consent
 

@@ -28,6 +28,14 @@ class FieldError(ServiceError):
     field: ClassVar[str] = ""
 
 
+class ChangedMeanwhile(ServiceError):
+    """Somebody else saved it after the window had been opened: saving now would undo that unseen."""
+
+    code = "changed-meanwhile"
+    what = mark("*{name}* was changed since this window was opened.")
+    remedy = mark("Open it again to see how it stands now.")
+
+
 # --- names
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from bot.pipeline.guard import DEFAULT_LIMITS
 from bot.pipeline.mapping import Line
@@ -17,7 +18,10 @@ MOST: Mapping[str, float] = {"new_contacts": 1_000_000_000}  # of a guard limit;
 
 @dataclass(frozen=True, slots=True)
 class ExportDraft:
-    """`limits`: guard limits that differ from the defaults; `notify`: user ids; `schedule`: for an own recurrence."""
+    """`limits`: guard limits that differ from the defaults; `notify`: user ids; `schedule`: for an own recurrence.
+
+    `seen`: the `updated_at` of the export as its editor saw it; None: whatever it is.
+    """
 
     name: str
     connection_id: int
@@ -29,6 +33,7 @@ class ExportDraft:
     limits: Mapping[str, float] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
     schedule: ScheduleDraft | None = None
+    seen: datetime | None = None
 
 
 def in_order(draft: ExportDraft) -> ExportDraft:

@@ -14,6 +14,7 @@ from bot.services import audit
 from bot.services.actor import Actor
 from bot.services.consent import full_values_allowed
 from bot.services.errors import (
+    ChangedMeanwhile,
     ConnectionMissing,
     ExportBusy,
     ExportNameTaken,
@@ -147,7 +148,8 @@ class Exports:
         """Add an export, or change one. See `remarks` for what its editor should know.
 
         Raises a `FieldError` or `MappingError` that says where, `SegmentOwned` naming the first export, `ExportBusy`
-        for a move to another brand in the middle of a run, `ExportGone`, `Denied`, or a `SourceError`.
+        for a move to another brand in the middle of a run, `ChangedMeanwhile`, `ExportGone`, `Denied`, or a
+        `SourceError`.
         """
         draft = in_order(draft)
         plan, types = await self._check_against_source(actor, draft, export_id)
@@ -310,6 +312,8 @@ async def _target(session: AsyncSession, actor: Actor, draft: ExportDraft, expor
         export = Export(team_id=actor.team_id, name=draft.name, owner=actor.user_id)
     else:
         export = await export_for(session, actor, export_id, Action.EDIT_EXPORT)
+        if draft.seen not in (None, export.updated_at):
+            raise ChangedMeanwhile(name=export.name)
     export.name, export.connection_id, export.channel = draft.name, draft.connection_id, draft.channel.strip()
     export.when, export.leavers = draft.when, draft.leavers
     export.limits, export.notify = dict(draft.limits), list(draft.notify)

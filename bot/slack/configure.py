@@ -5,7 +5,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from bot.services.actor import Actor
-from bot.services.errors import FieldError
+from bot.services.errors import ChangedMeanwhile, ExportGone, FieldError
 from bot.services.exports import ExportDraft
 from bot.services.fitting import misfit
 from bot.services.overview import ExportView, line_of
@@ -220,6 +220,12 @@ class Configuring:
         try:
             actor = await visit.actor(fresh=True)
             export = await self._services.exports.save(actor, _export_draft(draft), draft.export_id)
+        except (ChangedMeanwhile, ExportGone) as error:
+            self._drafts.end(draft)
+            button = kit.button(visit.t.gettext("Open it again"), Action.EDIT_EXPORT, draft.export_id or "")
+            buttons = [button] if isinstance(error, ChangedMeanwhile) else []
+            await visit.show(common.changed_view(visit.t, explained(visit.t, error), buttons))
+            return
         except FerryError as error:
             draft.generation += 1
             form = draft.form(problem=explained(visit.t, error), problem_at=_place(error))
@@ -290,6 +296,7 @@ def _channel_here(visit: Visit) -> str:
 def _take_over(draft: Draft, view: ExportView) -> None:
     """An export's settings, as the form begins with them."""
     export, schedule = view.export, view.schedule
+    draft.seen = export.updated_at
     draft.name, draft.channel, draft.when = export.name, export.channel, export.when
     draft.connection_id = export.connection_id
     draft.segments = list(view.selected)
@@ -337,6 +344,7 @@ def _export_draft(draft: Draft) -> ExportDraft:
         limits=draft.limits,
         notify=draft.notify,
         schedule=own if draft.when is When.OWN else None,
+        seen=draft.seen,
     )
 
 

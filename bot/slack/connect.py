@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from datetime import datetime
 
 from bot.access import Action as Right
 from bot.access import allowed
@@ -14,7 +15,15 @@ from bot.services.connections import (
     ConnectionDraft,
     consent_text,
 )
-from bot.services.errors import ConnectionInUse, ExportUserMissing, FieldError, RequestAnswered, RequestUnknown
+from bot.services.errors import (
+    ChangedMeanwhile,
+    ConnectionInUse,
+    ExportUserMissing,
+    FieldError,
+    RequestAnswered,
+    RequestUnknown,
+)
+from bot.slack.consent import text_as_shown
 from bot.slack.desk import Desk
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Router
@@ -55,9 +64,6 @@ class Connecting:
         router.submit(Modal.CONNECTION, self._edited)
         router.click(Action.REPLACE_KEY, self._replace)
         router.submit(Modal.KEY, self._replaced)
-        router.click(Action.AGREE_AGAIN, self.agree)
-        router.submit(Modal.AGREE, self._agreed)
-        router.click(Action.WITHDRAW, self.withdraw)
         router.click(Action.REMOVE_CONNECTION, self._remove)
         router.click(Action.REMOVE_ANYWAY, self._removed)
 
@@ -190,8 +196,9 @@ class Connecting:
     async def _audience_chosen(self, visit: Visit) -> None:
         """Show the people and groups where they matter."""
         if (visit.view or {}).get("callback_id") == Modal.CONNECTION:
-            details = await self._services.connections.details(await visit.actor(), int(visit.metadata))
-            await visit.show(await self._edit_form(visit, details, _audience(visit)))
+            connection_id, _ = _edited_connection(visit)
+            details = await self._services.connections.details(await visit.actor(), connection_id)
+            await visit.show(await self._edit_form(visit, details, _audience(visit), visit.metadata))
         else:
             form = self._form(visit)
             stage = Stage.FRESH if form.stage is Stage.CHECKING else form.stage
@@ -225,13 +232,14 @@ class Connecting:
         details = await self._services.connections.details(await visit.actor(), int(visit.value))
         await visit.show(await self._edit_form(visit, details, details.connection.audience))
 
-    async def _edit_form(self, visit: Visit, details: ConnectionDetails, audience: Audience, problem: str = "") -> Json:
+    async def _edit_form(
+        self, visit: Visit, details: ConnectionDetails, audience: Audience, metadata: str = ""
+    ) -> Json:
         groups = {group.id: group.handle for group in await self._desk.directory.groups()}
         chosen = [kit.option(f"@{groups.get(one, one)}", one) for one in details.groups]
         connection = details.connection
-        return connections.edit_form(
-            visit.t, connection.id or 0, connection.name, audience, details.people, chosen, problem=problem
-        )
+        seen = metadata or f"{connection.id}|{connection.updated_at.isoformat()}"
+        return connections.edit_form(visit.t, seen, connection.name, audience, details.people, chosen)
 
     def _edited(self, visit: Visit) -> Reply:
         if not visit.form.text(Field.NAME):
@@ -243,14 +251,19 @@ class Connecting:
         actor = await visit.actor(fresh=True)
         people, groups = form.people(Field.PEOPLE), tuple(form.choices(Field.GROUPS))
         audience, name = _audience(visit), form.text(Field.NAME)
+        connection_id, seen = _edited_connection(visit)
         try:
             connection = await self._services.connections.edit(
-                actor, int(visit.metadata), name=name, audience=audience, people=people, groups=groups
+                actor, connection_id, name=name, audience=audience, people=people, groups=groups, seen=seen
             )
+        except ChangedMeanwhile as error:
+            button = kit.button(visit.t.gettext("Open it again"), Action.EDIT_CONNECTION, connection_id)
+            await visit.show(common.changed_view(visit.t, explained(visit.t, error), [button]))
+            return
         except FieldError as error:
             problem = explained(visit.t, error)
             chosen = form.chosen(Field.GROUPS)
-            view = connections.edit_form(visit.t, int(visit.metadata), name, audience, people, chosen, problem=problem)
+            view = connections.edit_form(visit.t, visit.metadata, name, audience, people, chosen, problem=problem)
             await visit.show(view)
             return
         said = visit.t.gettext("*{name}* is saved. It can be used by {audience}.").format(
@@ -298,54 +311,6 @@ class Connecting:
         )
         self._desk.changed(visit.team_id)
 
-    # --- consent
-
-    async def agree(self, visit: Visit) -> None:
-        await visit.open(visit.t.gettext("Data privacy"))
-        details = await self._services.connections.details(await visit.actor(), int(visit.value))
-        await visit.show(self._agree_form(visit, details.connection.id or 0, details.connection.name))
-
-    def _agree_form(self, visit: Visit, connection_id: int, name: str, problem: str = "") -> Json:
-        shown = f"{connection_id}|{CONSENT_VERSION}/{visit.t.language}"
-        return connections.agree_form(visit.t, shown, name, consent_text(visit.t.gettext), problem=problem)
-
-    def _agreed(self, visit: Visit) -> Reply:
-        if not visit.form.ticked(Field.AGREE):
-            error = visit.t.gettext("Without your agreement no data may leave. Read the text and tick it.")
-            return Reply.refuse({visit.form.block(Field.AGREE): error})
-        return Reply.show(common.loading(visit.t, visit.t.gettext("Data privacy")), self._keep_agreement)
-
-    async def _keep_agreement(self, visit: Visit) -> None:
-        connection_id, _, shown = visit.metadata.partition("|")
-        actor = await visit.actor(fresh=True)
-        await self._services.connections.agree_again(
-            actor,
-            int(connection_id),
-            language=shown.partition("/")[2],
-            text_shown=_text_shown(shown),
-            full_values_in_slack=visit.form.ticked(Field.FULL_VALUES),
-        )
-        said = visit.t.gettext("Your agreement is recorded. Exports over this connection can run.")
-        await visit.show(common.notice(visit.t, visit.t.gettext("Thank you"), said))
-        self._desk.changed(visit.team_id)
-
-    async def withdraw(self, visit: Visit) -> None:
-        """First what it means, then (value `sure-N`) the deed."""
-        if visit.value.startswith("sure-"):
-            await self._withdraw(visit, int(visit.value.removeprefix("sure-")))
-            return
-        await visit.open(visit.t.gettext("Withdraw consent"))
-        details = await self._services.connections.details(await visit.actor(), int(visit.value))
-        names = [name for _, name in details.exports]
-        await visit.show(connections.withdraw_form(visit.t, details.connection.id or 0, details.connection.name, names))
-
-    async def _withdraw(self, visit: Visit, connection_id: int) -> None:
-        actor = await visit.actor(fresh=True)
-        connection = (await self._services.connections.details(actor, connection_id)).connection
-        done = await self._services.connections.withdraw(actor, connection_id)
-        await visit.show(connections.withdrawn(visit.t, connection.name, done.stopped_runs, done.detached))
-        self._desk.changed(visit.team_id)
-
     # --- removing
 
     async def _remove(self, visit: Visit) -> None:
@@ -372,6 +337,12 @@ class Connecting:
         self._desk.changed(visit.team_id)
 
 
+def _edited_connection(visit: Visit) -> tuple[int, datetime]:
+    """Which connection a form edits, and of when it is."""
+    connection_id, _, seen = visit.metadata.partition("|")
+    return int(connection_id), datetime.fromisoformat(seen)
+
+
 def _audience(visit: Visit) -> Audience:
     chosen = visit.form.choice(Field.AUDIENCE)
     return Audience(chosen) if chosen in set(Audience) else Audience.ADMINS
@@ -391,14 +362,8 @@ def _draft(visit: Visit, form: ConnectForm) -> ConnectionDraft:
         source=form.chosen.kind if form.chosen else "tables",
         app_identity=form.reader is not None and form.reader.app,
         language=form.shown.partition("/")[2],
-        text_shown=_text_shown(form.shown),
+        text_shown=text_as_shown(form.shown),
     )
-
-
-def _text_shown(shown: str) -> str:
-    """The consent text as it was shown (`version/language`); nothing if this program no longer has that version."""
-    version, _, language = shown.partition("/")
-    return consent_text(translator(language).gettext) if version == CONSENT_VERSION else ""
 
 
 def _name(name: str, website: str) -> str:

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from bot.services.exports import SourceChoices
 from bot.slack.form import Form
@@ -34,6 +35,7 @@ class Draft:
     id: str
     user_id: str
     export_id: int | None = None
+    seen: datetime | None = None  # of the export as it was when the form was opened
     connections: Sequence[tuple[int, str]] = ()
     connection_id: int | None = None
     name: str = ""

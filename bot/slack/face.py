@@ -13,6 +13,7 @@ from bot.slack.approve import Approving
 from bot.slack.commands import Commands
 from bot.slack.configure import Configuring
 from bot.slack.connect import Connecting
+from bot.slack.consent import Consenting
 from bot.slack.desk import Desk
 from bot.slack.directory import Directory
 from bot.slack.gateway import Gateway
@@ -64,6 +65,7 @@ class Face:
         desk = Desk(services, gateway, directory, mailbox, reports, self._changed)
         connecting = Connecting(desk, self.router)
         self._signing_in = SigningIn(desk, self.router, connecting.form_after_sign_in)
+        Consenting(desk, self.router)
         self._homes = Homes(desk, self.router, connecting, self.tasks)
         Hooking(desk, self.router)
         Commands(

@@ -9,7 +9,7 @@ from tests.scenario.conftest import Ferry, form
 async def _withdraw(ferry: Ferry) -> None:
     await ferry.ada.command("/ferry connections")
     await ferry.ada.wait_for(lambda one: "Acme Shop" in one.modal_text)
-    await ferry.ada.click("Withdraw consent…")
+    await ferry.ada.click("Consent…")
     await ferry.ada.wait_for(lambda one: "If you withdraw the consent" in one.modal_text)
     await ferry.ada.click("Withdraw consent", confirm=True)
 
@@ -42,7 +42,7 @@ async def test_the_question_can_be_left_without_harm(ferry: Ferry) -> None:
     await ferry.connect()
     await ferry.ada.command("/ferry connections")
     await ferry.ada.wait_for(lambda one: "Acme Shop" in one.modal_text)
-    await ferry.ada.click("Withdraw consent…")
+    await ferry.ada.click("Consent…")
     await ferry.ada.wait_for(lambda one: "If you withdraw the consent" in one.modal_text)
     await ferry.ada.close(everything=True)
     await ferry.carl.command("/ferry export")

@@ -14,6 +14,7 @@ from bot.slack.views import (
     configure,
     connect,
     connections,
+    consent,
     exports,
     history,
     home,
@@ -34,6 +35,7 @@ from bot.slack.views.common import Choice
 from bot.slack.views.configure import ExportForm, OptionsForm, SegmentChoice
 from bot.slack.views.connect import ConnectForm, SourceChoice
 from bot.slack.views.connections import ConnectionRow, InUse
+from bot.slack.views.consent import ConsentRecord
 from bot.slack.views.exports import ExportLine
 from bot.slack.views.home import Attention, Home
 from bot.slack.views.mapping import AttributeForm, OptIn, OptInForm, Row
@@ -94,6 +96,7 @@ def exhibits() -> Iterator[Exhibit]:
             _connect,
             _requests,
             _connections,
+            _consent,
             _sign_in,
             _configure,
             _runs,
@@ -166,9 +169,10 @@ def _connect(t: Translator, s: Size) -> Made:
 
 def _connections(t: Translator, s: Size) -> Made:
     people, groups = [PERSON] * min(s.many, 50), [kit.option(f"@{s.name}", f"S{n}") for n in range(s.many)]
-    consent = consent_text(t.gettext) * (1 if s is SHORT else 4)
     for audience in Audience:
-        made = connections.edit_form(t, s.number, s.name, audience, people, groups, problem=s.text)
+        made = connections.edit_form(
+            t, f"{s.number}|{NOON.isoformat()}", s.name, audience, people, groups, problem=s.text
+        )
         yield "modal", connections.edit_form, made
     rows = [_connection_row(s, n) for n in range(s.many)]
     for is_admin in (True, False):
@@ -179,12 +183,20 @@ def _connections(t: Translator, s: Size) -> Made:
         problem = "" if checking else s.text
         made = connections.key_form(t, s.number, s.name, s.name[:4], checking=checking, problem=problem)
         yield "modal", connections.key_form, made
-    made = connections.agree_form(t, "1|2026-11.1/en-US", s.name, consent, problem=s.text)
-    yield "modal", connections.agree_form, made
-    yield "modal", connections.withdraw_form, connections.withdraw_form(t, s.number, s.name, s.names())
-    yield "modal", connections.withdrawn, connections.withdrawn(t, s.name, s.names(), s.names())
     for using in ([], [InUse(n, s.name) for n in range(s.many)]):
         yield "modal", connections.remove_form, connections.remove_form(t, s.number, s.name, using)
+
+
+def _consent(t: Translator, s: Size) -> Made:
+    text = consent_text(t.gettext) * (1 if s is SHORT else 4)
+    for holds in (True, False):
+        record = ConsentRecord(PERSON, t.moment(NOON), "2026-11.1", "en-US", "f" * 64, full_values=holds, holds=holds)
+        for shown in (record, None):
+            made = consent.consent_view(t, s.number, s.name, shown, s.names())
+            yield "modal", consent.consent_view, made
+        made = consent.agree_form(t, "1|2026-11.1/en-US", s.name, text, full_values=holds)
+        yield "modal", consent.agree_form, made
+    yield "modal", consent.withdrawn, consent.withdrawn(t, s.name, s.names(), s.names())
 
 
 def _requests(t: Translator, s: Size) -> Made:

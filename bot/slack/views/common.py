@@ -55,10 +55,10 @@ def error_message(t: Translator, text: str) -> Json:
     return kit.message(text, [kit.section(f":warning: {text}")])
 
 
-def changed_view(t: Translator, text: str = "") -> Json:
-    """For a modal that outlived its meaning."""
+def changed_view(t: Translator, text: str = "", buttons: Sequence[Json] = ()) -> Json:
+    """For a modal that outlived its meaning, with a way to how things stand now."""
     said = text or t.gettext("This has changed since the window was opened. Nothing was saved; open it again.")
-    return notice(t, t.gettext("This has changed"), said)
+    return notice(t, t.gettext("This has changed"), said, buttons=buttons)
 
 
 # --- help

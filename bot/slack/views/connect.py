@@ -134,7 +134,7 @@ def audience_inputs(
     return blocks
 
 
-def consent_inputs(t: Translator, consent: str) -> list[Json]:
+def consent_inputs(t: Translator, consent: str, *, full_values: bool = False) -> list[Json]:
     """The privacy text, in pieces that Slack takes, and the two boxes under it."""
     _ = t.gettext
     return [
@@ -149,7 +149,10 @@ def consent_inputs(t: Translator, consent: str) -> list[Json]:
         ),
         kit.field(
             _("In Slack"),
-            kit.checkboxes([kit.option(_("Show full values of samples and rejected rows in Slack"), "full")]),
+            kit.checkboxes(
+                [kit.option(_("Show full values of samples and rejected rows in Slack"), "full")],
+                ["full"] if full_values else [],
+            ),
             Field.FULL_VALUES,
             hint=_("Without it they show the customer id and a masked email address only."),
             optional=True,

@@ -1,4 +1,4 @@
-"""What admins do with connections afterwards: list, edit, another key, consent anew or withdrawn, removal."""
+"""What admins do with connections afterwards: list, edit, another key, removal. The consent has a file of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.i18n import Translator
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.views import kit
-from bot.slack.views.connect import NAME_LENGTH, audience_inputs, consent_inputs
+from bot.slack.views.connect import NAME_LENGTH, audience_inputs
 from bot.slack.views.kit import Json, safe
 from bot.slack.views.sign_in import sign_in_again
 from bot.slack.views.words import mention
@@ -92,7 +92,7 @@ def _connection_menu(t: Translator, row: ConnectionRow) -> Json | None:
             if row.has_export_user and not row.withdrawn
             else []
         ),
-        *([] if row.withdrawn else [kit.option(_("Withdraw consent…"), f"{Action.WITHDRAW}:{row.id}")]),
+        *([] if row.withdrawn else [kit.option(_("Consent…"), f"{Action.WITHDRAW}:{row.id}")]),
         kit.option(_("Remove…"), f"{Action.REMOVE_CONNECTION}:{row.id}"),
     ]
     return kit.overflow(Action.MORE, entries)
@@ -100,7 +100,7 @@ def _connection_menu(t: Translator, row: ConnectionRow) -> Json | None:
 
 def edit_form(
     t: Translator,
-    connection_id: int,
+    metadata: str,
     name: str,
     audience: Audience,
     people: Sequence[str],
@@ -108,6 +108,7 @@ def edit_form(
     *,
     problem: str = "",
 ) -> Json:
+    """`metadata` says which connection, and as it was when."""
     _ = t.gettext
     return kit.modal(
         _("Edit connection"),
@@ -119,7 +120,7 @@ def edit_form(
         callback=Modal.CONNECTION,
         submit=_("Save"),
         close=_("Cancel"),
-        metadata=str(connection_id),
+        metadata=metadata,
     )
 
 
@@ -147,78 +148,6 @@ def key_form(
         submit=_("Replace"),
         close=_("Cancel"),
         metadata=str(connection_id),
-    )
-
-
-def agree_form(t: Translator, metadata: str, name: str, consent: str, *, problem: str = "") -> Json:
-    """The consent anew: its text has changed, or it was withdrawn."""
-    _ = t.gettext
-    return kit.modal(
-        _("Data privacy"),
-        [
-            kit.section(
-                _("Exports over *{name}* run only while an admin agrees to this text.").format(name=safe(name))
-            ),
-            *consent_inputs(t, consent),
-            *([kit.alert(problem)] if problem else []),
-        ],
-        callback=Modal.AGREE,
-        submit=_("Agree"),
-        close=_("Cancel"),
-        metadata=metadata,
-    )
-
-
-def withdraw_form(t: Translator, connection_id: int, name: str, exports: Sequence[str]) -> Json:
-    """The question before consent is withdrawn."""
-    _ = t.gettext
-    return kit.modal(
-        _("Withdraw consent"),
-        [
-            kit.section(_("If you withdraw the consent for *{name}*:").format(name=safe(name))),
-            kit.section(
-                "• "
-                + "\n• ".join(
-                    [
-                        _("running exports stop, and nothing further is sent"),
-                        _("the API key is erased here"),
-                        _("its exports are detached; their settings are kept"),
-                        _("what Omnisend has received stays there; delete it in Omnisend if it must go"),
-                    ]
-                )
-            ),
-            *([kit.section(_("Exports on it: {names}.").format(names=names(t, exports)))] if exports else []),
-            kit.actions(
-                kit.button(
-                    _("Withdraw consent"),
-                    Action.WITHDRAW,
-                    f"sure-{connection_id}",
-                    style="danger",
-                    confirm=kit.confirm(
-                        _("Withdraw consent?"),
-                        _("The key is erased. To send again, somebody has to connect again."),
-                        _("Withdraw"),
-                        _("Keep it"),
-                    ),
-                )
-            ),
-        ],
-        callback=Modal.NOTICE,
-        close=_("Keep it"),
-    )
-
-
-def withdrawn(t: Translator, name: str, stopped: Sequence[str], detached: Sequence[str]) -> Json:
-    _ = t.gettext
-    texts = [
-        _("The consent for *{name}* is withdrawn and its key erased. Nothing further is sent.").format(name=safe(name))
-    ]
-    if stopped:
-        texts.append(_("Stopped in mid-run: {names}.").format(names=names(t, stopped)))
-    if detached:
-        texts.append(_("Detached: {names}. Their settings are kept.").format(names=names(t, detached)))
-    return kit.modal(
-        _("Consent withdrawn"), [kit.section(text) for text in texts], callback=Modal.NOTICE, close=_("Done")
     )
 
 
@@ -256,8 +185,3 @@ def remove_form(t: Translator, connection_id: int, name: str, exports: Sequence[
         blocks.append(kit.section(f"*{safe(export.name)}*", menu, block=f"in-use-{export.id}"))
     again = kit.button(_("Check again"), Action.REMOVE_CONNECTION, f"again-{connection_id}")
     return kit.modal(_("Remove connection"), [*blocks, kit.actions(again)], callback=Modal.NOTICE, close=close)
-
-
-def names(t: Translator, words: Sequence[str]) -> str:
-    shown = [f"*{safe(word)}*" for word in words[:10]]
-    return t.list(shown if len(words) <= 10 else [*shown, "…"])
