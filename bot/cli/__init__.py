@@ -44,7 +44,11 @@ def serve(
 @app.command()
 def sandbox(
     source: Annotated[
-        str | None, typer.Option(help="A folder of tables, which is copied; without it profiles are made up.")
+        str | None,
+        typer.Option(
+            metavar="DIR|dataverse",
+            help="A folder of tables, which is copied, or a stand-in of Dataverse; without it tables are made up.",
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(help="Port on loopback; without it 8642 or any free one.", min=0, max=65_535)
@@ -62,7 +66,8 @@ def sandbox(
     from bot.sandbox.room.command import play
     from bot.sandbox.room.house import Plan
 
-    plan = Plan(state.absolute(), Path(source).absolute() if source else None, profiles)
+    folder = Path(source).absolute() if source and source != "dataverse" else None
+    plan = Plan(state.absolute(), folder, profiles, dataverse=source == "dataverse")
     run(play(plan, port=port, fresh=fresh, open_browser=not no_browser))
 
 

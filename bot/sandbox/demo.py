@@ -124,7 +124,7 @@ async def _world(source: Path | None, stage: Console, options: Sequence[str]) ->
             emulator("slack", "--port", "0", *scopes) as slack,
             SlackWorld(slack["url"]) as world,
         ):
-            settings = bot_settings(folder / "data", tables, slack, omnisend)
+            settings = bot_settings(folder / "data", slack, omnisend) | {"FERRY_SOURCE": str(tables)}
             settings |= {"FERRY_OMNISEND_RATE": RATE, "FERRY_SWEEP_SECONDS": "[0.3, 2]", "FERRY_LOOKUP_GRACE": "5"}
             with (folder / "bot.log").open("wb") as log:
                 async with bot(settings, log):

@@ -20,9 +20,12 @@ class DidNotStart(Exception):
 
 
 @asynccontextmanager
-async def emulator(name: str, *arguments: str) -> AsyncIterator[dict[str, Any]]:
-    """Run `ferry emulate NAME ARGUMENTS`; what its first line of output says (address, keys)."""
-    process = await _start("emulate", name, *arguments, stdout=PIPE)
+async def emulator(name: str, *arguments: str, apart: bool = False) -> AsyncIterator[dict[str, Any]]:
+    """Run `ferry emulate NAME ARGUMENTS`; what its first line of output says (address, keys).
+
+    `apart`: Ctrl-C in the terminal is not for it.
+    """
+    process = await _start("emulate", name, *arguments, stdout=PIPE, apart=apart)
     try:
         yield await _announcement(process, name)
     finally:
@@ -50,11 +53,10 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return own | dict(settings)
 
 
-def bot_settings(data: Path, source: Path, slack: Mapping[str, Any], omnisend: Mapping[str, Any]) -> dict[str, str]:
-    """The settings of a bot that talks to these stand-ins."""
+def bot_settings(data: Path, slack: Mapping[str, Any], omnisend: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a bot that talks to these stand-ins; its source is still to be named."""
     return {
         "FERRY_DATA_DIR": str(data),
-        "FERRY_SOURCE": str(source),
         "FERRY_SLACK_URL": slack["api_url"],
         "FERRY_SLACK_BOT_TOKEN": slack["bot_token"],
         "FERRY_SLACK_APP_TOKEN": slack["app_token"],

@@ -19,14 +19,19 @@ async def set_up(house: House, *segments: str) -> None:
         await ada.submit()
         await ada.modal("Connected")
         await ada.close(everything=True)
-        await ada.command(f"/ferry export {EXPORT}", channel="marketing")
-        modal = await form(ada, "New export")
-        await modal.fill({"Segments": list(segments)})
-        await ada.click(next(label for label in modal.labels if label.startswith("Add the")))
-        await ada.wait_for(lambda one: "*First name* ←" in one.modal_text)
-        await ada.submit()
-        await ada.modal("Saved")
-        await ada.close(everything=True)
+        await add_export(ada, *segments)
+
+
+async def add_export(ada: Person, *segments: str) -> None:
+    """An export of these segments with the suggested mapping, which runs by hand."""
+    await ada.command(f"/ferry export {EXPORT}", channel="marketing")
+    modal = await form(ada, "New export")
+    await modal.fill({"Segments": list(segments)})
+    await ada.click(next(label for label in modal.labels if label.startswith("Add the")))
+    await ada.wait_for(lambda one: "*First name* ←" in one.modal_text)
+    await ada.submit()
+    await ada.modal("Saved")
+    await ada.close(everything=True)
 
 
 async def run(ada: Person) -> None:

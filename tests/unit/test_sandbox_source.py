@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from bot.duck import literal
-from bot.sandbox.room.source_data import OFFERS, ChangeFailed, NoSuchChange, SourceData
+from bot.sandbox.room.source import ChangeFailed, NoSuchChange
+from bot.sandbox.room.source_data import OFFERS, SourceData
 from bot.sources.base import SourceError
 from bot.sources.tables import TablesSource
 from tests.unit.test_tables_data_out import Export

@@ -16,6 +16,8 @@ from bot.sandbox.room import state
 from bot.sandbox.room.bell import Bell
 from bot.sandbox.room.bot_process import BotProcess
 from bot.sandbox.room.errors import ProcessEnded
+from bot.sandbox.room.insights import insights
+from bot.sandbox.room.source import ShownSource
 from bot.sandbox.room.source_data import SourceData
 from bot.sandbox.room.standin import standin
 from bot.sandbox.room.trouble import Troubles
@@ -29,7 +31,10 @@ CONNECT_SECONDS = 30.0  # for the bot to be there; a Slack that is away keeps it
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a sandbox is to be: `state` is its folder, `source` a folder of tables or None for made-up profiles."""
+    """How a sandbox is to be: `state` is its folder, `source` a folder of tables or None for made-up profiles.
+
+    `dataverse`: the source is a stand-in of a Dataverse environment with Customer Insights instead.
+    """
 
     state: Path
     source: Path | None = None
@@ -40,6 +45,7 @@ class Plan:
     """Seconds of Omnisend's time that it takes over a batch."""
     settings: dict[str, str] = field(default_factory=dict)
     """Further settings of the bot."""
+    dataverse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class House:
     slack: dict[str, Any]
     omnisend: dict[str, Any]
     bot: BotProcess
-    source: SourceData
+    source: ShownSource
     troubles: Troubles
     http: aiohttp.ClientSession
     bell: Bell
@@ -77,17 +83,17 @@ class House:
 async def opened(plan: Plan) -> AsyncIterator[House]:
     """Start everything, and stop it at the end. Raises a `SandboxError` or a `SourceError`."""
     bell = Bell()
-    source, source_notes = await opened_source(plan)
     async with AsyncExitStack() as stack:
         kept = plan.state / "kept"
         try:
+            source, source_settings, source_notes = await _chosen_source(stack, plan)
             slack = await stack.enter_async_context(standin("slack", kept / "slack.json", *_manifest()))
             omnisend = await stack.enter_async_context(standin("omnisend", kept / "omnisend.json", *_pace(plan)))
         except DidNotStart as error:
             raise ProcessEnded(detail=error) from None
         # On loopback only: what the machine's proxy settings say does not matter here.
         http = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-        settings = _settings(plan, slack, omnisend)
+        settings = _settings(plan, slack, omnisend) | source_settings
         control = f"{slack['url']}/_control"
         connected = partial(_connected, http, control)
         bot = await stack.enter_async_context(BotProcess(settings, plan.state / "bot.log", bell, connected))
@@ -99,19 +105,37 @@ async def opened(plan: Plan) -> AsyncIterator[House]:
         yield House(plan, slack, omnisend, bot, source, troubles, http, bell, notes)
 
 
+async def _chosen_source(stack: AsyncExitStack, plan: Plan) -> tuple[ShownSource, dict[str, str], list[str]]:
+    """The source, the settings that name it to the bot, and what is to be said about it."""
+    if not plan.dataverse:
+        tables, notes = await opened_source(plan)
+        return tables, {"FERRY_SOURCE": str(tables.folder)}, notes
+    before, notes = await _another_source(plan, "dataverse")
+    data = await stack.enter_async_context(insights(plan.state / "kept" / "dataverse.json", plan.profiles))
+    await asyncio.to_thread(state.write_about, plan.state, "dataverse")
+    if before == "dataverse":
+        notes.append("The stand-in of Entra forgets who signed in when it ends: export users have to sign in again.")
+    return data, data.settings, notes
+
+
 async def opened_source(plan: Plan) -> tuple[SourceData, list[str]]:
-    """The source's copy, made anew where it was made from another source; what is to be said about that."""
-    await asyncio.to_thread(plan.state.mkdir, mode=0o700, parents=True, exist_ok=True)
+    """The tables' copy, made anew where it was made from other ones; what is to be said about that."""
     name = str(plan.source) if plan.source is not None else f"{plan.profiles} made-up profiles"
-    before = state.about(plan.state).get("source")
+    before, notes = await _another_source(plan, name)
     original = await asyncio.to_thread(_original, plan, anew=before != name)
     source = SourceData(original, plan.state / "source")
     await source.open(anew=before != name)
     await asyncio.to_thread(state.write_about, plan.state, name)
-    notes = (
-        [] if before in (None, name) else [f"The source was {before} and is {name} now. Nothing else was forgotten."]
-    )
     return source, notes
+
+
+async def _another_source(plan: Plan, name: str) -> tuple[str | None, list[str]]:
+    """The name of the last source, and what is to be said if this is another one."""
+    await asyncio.to_thread(plan.state.mkdir, mode=0o700, parents=True, exist_ok=True)
+    before = state.about(plan.state).get("source")
+    if before in (None, name):
+        return before, []
+    return before, [f"The source was {before} and is {name} now. Nothing else was forgotten; --fresh starts over."]
 
 
 def _lost(*announced: dict[str, Any]) -> list[str]:
@@ -156,7 +180,7 @@ def _pace(plan: Plan) -> tuple[str, ...]:
 def _settings(plan: Plan, slack: dict[str, Any], omnisend: dict[str, Any]) -> dict[str, str]:
     """The bot's settings: those of any bot here, and a pace that fits an Omnisend whose clock runs fast."""
     return {
-        **bot_settings(plan.state / "data", plan.state / "source", slack, omnisend),
+        **bot_settings(plan.state / "data", slack, omnisend),
         "FERRY_OMNISEND_RATE": omnisend["rate"],
         "FERRY_SWEEP_SECONDS": "[0.5, 3]",
         "FERRY_LOOKUP_GRACE": "10",

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot.sandbox.room import guard, live
 from bot.sandbox.room.house import House
-from bot.sandbox.room.source_data import ChangeFailed, NoSuchChange
+from bot.sandbox.room.source import ChangeFailed, NoSuchChange
 from bot.sandbox.room.trouble import NoSuchSwitch
 
 WEB = Path(__file__).parents[1] / "web"
@@ -39,6 +39,7 @@ def application(house: House, token: str) -> web.Application:
             web.get(f"{base}/live", partial(live.follow, house=house)),
             web.get(f"{base}/house", room.state),
             web.post(f"{base}/house/source/{{name}}", room.change_source),
+            web.post(f"{base}/house/sign-in", room.sign_in),
             web.post(f"{base}/house/switches/{{name}}", room.turn),
             web.post(f"{base}/house/bot/{{act}}", room.bot),
             web.get(f"{base}/files/{{person}}/{{file}}/{{name}}", room.slack_file),
@@ -84,6 +85,14 @@ class Room:
             return _json({"message": str(error)}, status=404)
         except ChangeFailed as error:
             return _json({"message": str(error)}, status=409)
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        told = orjson.loads(await request.read())
+        try:
+            await self._house.source.sign_in(str(told["code"]), str(told["person"]), str(told["action"]))
+        except ChangeFailed as error:
+            return _json({"message": str(error)}, status=409)
+        return _json({})
 
     async def turn(self, request: web.Request) -> web.Response:
         on = bool(orjson.loads(await request.read()).get("on"))

@@ -3,8 +3,7 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import duckdb
 
 from bot.duck import identifier, literal
 from bot.sandbox.room.bell import Bell
+from bot.sandbox.room.source import KEPT_CHANGES, ChangeFailed, NoSuchChange, Offer
 from bot.sources.base import CUSTOMER_ID, SourceError
 from bot.sources.tables import TablesSource
 from bot.sources.tables.data_out import AnyFolder
@@ -19,34 +19,17 @@ from bot.sources.tables.files import FileFault
 
 PROFILES = ("profiles.parquet", "profiles.csv")
 MISSING_AT_FIRST = 0.03  # part of the original's profiles that are there to join later
-KEPT_CHANGES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A change that a visitor may make, and the part of all profiles that it touches (at least one of them)."""
-
-    label: str
-    meaning: str
-    share: float
-
-
-OFFERS: Mapping[str, Offer] = {
-    "join": Offer("Some join", "2 % more profiles come in", 0.02),
-    "leave": Offer("Some leave", "2 % of the profiles go", 0.02),
-    "edit": Offer("Some are edited", "5 % get another first name", 0.05),
-    "break": Offer("Break some emails", "1 % get an address that is none", 0.01),
-    "exodus": Offer("Most leave", "60 % go: far more than usual", 0.6),
-    "reset": Offer("Start over", "The data as it was at first", 1),
+OFFERS = {
+    one.name: one
+    for one in (
+        Offer("join", "Some join", "2 % more profiles come in", 0.02),
+        Offer("leave", "Some leave", "2 % of the profiles go", 0.02),
+        Offer("edit", "Some are edited", "5 % get another first name", 0.05),
+        Offer("break", "Break some emails", "1 % get an address that is none", 0.01),
+        Offer("exodus", "Most leave", "60 % go: far more than usual", 0.6),
+        Offer("reset", "Start over", "The data as it was at first", 1),
+    )
 }
-
-
-class NoSuchChange(ValueError):
-    """A change that is not offered."""
-
-
-class ChangeFailed(Exception):
-    """The data could not be changed; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +66,7 @@ class SourceData:
         async with self._busy:
             if self._told is None:
                 self._told = await self._count()
-            offers = [{"name": name, **asdict(offer)} for name, offer in OFFERS.items()]
-            return {**self._told, "offers": offers, "changes": self.changes}
+            return {**self._told, "offers": [one.shown() for one in OFFERS.values()], "changes": self.changes}
 
     async def change(self, name: str) -> str:
         """Change the data; what happened, in words. Raises `NoSuchChange` or `ChangeFailed`."""
@@ -99,6 +81,9 @@ class SourceData:
             self.changes = [*self.changes[1 - KEPT_CHANGES :], words]
         self.bell.ring()
         return words
+
+    async def sign_in(self, code: str, person: str, action: str) -> None:
+        raise ChangeFailed("Nobody signs in to a folder of tables.")
 
     # -- counting
 
