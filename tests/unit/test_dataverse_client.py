@@ -7,13 +7,14 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import httpx
 import pytest
 
 from bot.sources.base import FieldMissing, SourceError
-from bot.sources.dataverse.client import PATIENCE, RESTARTS, TRIES, DataverseClient
+from bot.sources.dataverse.client import PATIENCE, RESTARTS, TRIES, DataverseClient, default_transport
 from bot.sources.dataverse.columns import PROFILE_ID
 from bot.sources.dataverse.faults import (
     DataSharingOff,
@@ -496,3 +497,48 @@ class TestThrottling:
     ) -> None:
         await asyncio.gather(*(client.get("WhoAmI") for _ in range(20)))
         assert dataverse.most_at_once == 4
+
+
+class TestProxies:
+    @pytest.fixture
+    async def proxy(self) -> AsyncIterator[tuple[str, list[bytes]]]:
+        """A proxy that writes down what it is asked for and lets nobody through."""
+        asked: list[bytes] = []
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(await reader.readline())
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            yield f"127.0.0.1:{port}", asked
+
+    @pytest.mark.parametrize("written", ["http://{}", "{}"])
+    async def test_dataverse_is_asked_through_the_proxy_of_the_environment(
+        self, proxy: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, clockwork: Clockwork, written: str
+    ) -> None:
+        address, asked = proxy
+        monkeypatch.setenv("HTTPS_PROXY", written.format(address))
+        monkeypatch.delenv("https_proxy", raising=False)
+        monkeypatch.setenv("NO_PROXY", "")
+        client = DataverseClient(URL, Tokens(), transport=default_transport(host=HOST), pause=clockwork.pause)
+        with pytest.raises(Unavailable, match="ProxyError"):
+            await client.get("WhoAmI", tries=1)
+        await client.close()
+        assert asked == [f"CONNECT {HOST}:443 HTTP/1.1\r\n".encode()]
+
+    async def test_but_not_where_no_proxy_names_its_host(
+        self, proxy: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, clockwork: Clockwork
+    ) -> None:
+        address, asked = proxy
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
+        monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+        monkeypatch.delenv("no_proxy", raising=False)
+        transport = default_transport(host="127.0.0.1")
+        client = DataverseClient("https://127.0.0.1:1", Tokens(), transport=transport, pause=clockwork.pause)
+        with pytest.raises(Unreachable, match="refuses connections"):
+            await client.get("WhoAmI", tries=1)
+        await client.close()
+        assert asked == []

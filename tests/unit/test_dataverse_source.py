@@ -479,6 +479,9 @@ class TestRefresh:
         source = source_of(dataverse, refresh=refresh, now=lambda: next(times, NOON + timedelta(minutes=10)))
         with pytest.raises(RefreshBegan):
             await source.recount()
+        times = iter([NOON])
+        with pytest.raises(RefreshBegan):
+            await source.count("VIP")
         assert {segment.members for segment in await source.segments()} == {None}
         await source.close()
 
