@@ -22,9 +22,13 @@ from bot.sandbox.room.command import served
 from bot.sandbox.room.house import House, Plan
 from bot.sandbox.room.source_data import SourceData
 from bot.sandbox.room.trouble import Troubles
+from bot.sandbox.slack.client import SlackWorld
+from tests.browser.any_app import AnyApp
 from tests.scenario.conftest import (
     Ferry,
     Json,
+    Omnisend,
+    Source,
     ferry,
     new_database,
     omnisend,
@@ -88,6 +92,37 @@ async def house(ferry: Ferry, slack_process: Json, omnisend_process: Json, tmp_p
     await asyncio.to_thread(shutil.copytree, ferry.source.folder, original)
     async with room_over(slack_process, omnisend_process, tmp_path / "room", original, ferry.source.folder) as made:
         yield made
+
+
+@pytest.fixture
+async def bare_house(
+    slack: SlackWorld, slack_process: Json, omnisend: Omnisend, source: Source, tmp_path: Path
+) -> AsyncIterator[House]:
+    """A house without a bot: the test itself is the app."""
+    folder = source.folder
+    async with room_over(slack_process, omnisend.told, tmp_path / "room", folder, folder) as made:
+        yield made
+
+
+@pytest.fixture
+async def app(slack: SlackWorld, slack_process: Json) -> AsyncIterator[AnyApp]:
+    """The app of a house without a bot."""
+    async with AnyApp(slack_process) as app:
+        await app.connect()
+        yield app
+
+
+@pytest.fixture
+async def open_shown(browser: Browser, bare_house: House) -> AsyncIterator["Open"]:
+    """Open the page of a house without a bot, as `open_screen` does."""
+    async with screens(browser, bare_house) as opener:
+        yield opener
+
+
+@pytest.fixture
+async def shown(open_shown: "Open") -> "Screen":
+    """The page of a house without a bot."""
+    return await open_shown()
 
 
 @dataclass

@@ -6,22 +6,12 @@ reference: slack-platform.md §14 (accessibility: contrast, labels, structure), 
 import re
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, expect
 
 from bot.sandbox.room.house import House
 from tests.browser.conftest import Open, Screen
+from tests.browser.findings import findings
 from tests.scenario.conftest import Ferry
-
-
-async def _findings(page: Page) -> list[str]:
-    """What axe holds against the page, if it is serious or critical."""
-    results = await Axe().run(page)
-    return [
-        f"{finding['id']} ({finding['impact']}): {finding['nodes'][0]['html'][:200]}"
-        for finding in results.response["violations"]
-        if finding["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -36,23 +26,23 @@ async def test_axe_finds_nothing_serious_in_any_view(ferry: Ferry, open_screen: 
         await expect(screen.page.locator(".message").filter(has_text="is up to date")).to_have_count(runs)
     await screen.command("/ferry history newsletter")
     await screen.message("The last runs of").get_by_text("Numbers as a table").click()
-    assert await _findings(screen.page) == [], "a channel with reports and a chart"
+    assert await findings(screen.page) == [], "a channel with reports and a chart"
 
     await screen.box.fill("/ferry ")
     await expect(screen.page.get_by_role("listbox", name="Commands")).to_be_visible()
-    assert await _findings(screen.page) == [], "completions"
+    assert await findings(screen.page) == [], "completions"
     await screen.command("/ferry edit newsletter")
     form = await screen.titled("Edit export")
     await form.get_by_role("combobox", name="Segments").click()
     await expect(form.get_by_role("option", name="VIP")).to_be_visible()
-    assert await _findings(screen.page) == [], "a form with an open list"
+    assert await findings(screen.page) == [], "a form with an open list"
     await screen.close()
 
     await screen.go("Segment Ferry")
     await expect(screen.page.locator("#home").get_by_role("heading", name="Exports")).to_be_visible()
     for pane in ("Source", "Trouble"):
         await screen.page.get_by_role("tab", name=pane).click()
-        assert await _findings(screen.page) == [], f"Home and {pane}"
+        assert await findings(screen.page) == [], f"Home and {pane}"
 
 
 async def test_the_colours_follow_the_machine_until_somebody_chooses(open_screen: Open) -> None:
@@ -175,7 +165,7 @@ async def test_a_narrow_screen_keeps_everything_within_reach(ferry: Ferry, open_
     await screen.page.get_by_role("button", name="Backstage").click()
     await expect(panes).to_be_visible()
     assert await screen.page.evaluate(width)
-    assert await _findings(screen.page) == []
+    assert await findings(screen.page) == []
 
 
 async def _narrow(open_screen: Open) -> Screen:
