@@ -249,7 +249,7 @@ async def _asking(album: Album, screen: Screen, house: House) -> None:
     await expect(screen.message("was skipped")).to_be_visible(timeout=RUN_PATIENCE)
     await screen.command("/ferry history Spring campaign")
     history = screen.message("The last runs of")
-    await history.get_by_text("Numbers as a table").click()
+    await history.get_by_text("Numbers as a table").first.click()
     await history.scroll_into_view_if_needed()
     await album.take(screen.page, "history", "The last runs")
 

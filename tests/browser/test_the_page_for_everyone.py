@@ -25,7 +25,7 @@ async def test_axe_finds_nothing_serious_in_any_view(ferry: Ferry, open_screen: 
         await screen.command("/ferry run newsletter")
         await expect(screen.page.locator(".message").filter(has_text="is up to date")).to_have_count(runs)
     await screen.command("/ferry history newsletter")
-    await screen.message("The last runs of").get_by_text("Numbers as a table").click()
+    await screen.message("The last runs of").get_by_text("Numbers as a table").first.click()
     assert await findings(screen.page) == [], "a channel with reports and a chart"
 
     await screen.box.fill("/ferry ")
@@ -117,6 +117,7 @@ async def test_the_key_is_copied_from_backstage_into_the_form_that_asks_for_it(o
     await screen.command("/ferry connect")
     form = await screen.titled("Connect Omnisend")
     await screen.page.get_by_role("button", name="Copy").click()
+    await expect(screen.page.get_by_text("Copied.")).to_be_visible()
     await form.get_by_label("Omnisend API key").focus()
     await screen.page.keyboard.press("ControlOrMeta+v")
     await expect(form.get_by_label("Omnisend API key")).to_have_value(house.omnisend["key"])
