@@ -16,13 +16,14 @@ from bot.services.errors import ConsentTextChanged, NotAgreed
 from storage.errors import mark
 from storage.models import Connection, Consent, now
 
-CONSENT_VERSION = "2026-11.1"  # a new one asks every admin again before the next run: change it with the text
+CONSENT_VERSION = "2026-11.2"  # a new one asks every admin again before the next run: change it with the text
 
 _PARAGRAPHS = (
     mark(
         "*What leaves, and where it goes.* Exports over this connection send data of your customers, personal data "
-        "included, from Dynamics 365 Customer Insights to Omnisend, a third party: the email address, the fields that "
-        "an export maps, and which of the exported segments a person is in."
+        "included, from where your unified profiles are kept (Dynamics 365 Customer Insights, or a folder of tables) "
+        "to Omnisend, a third party: the email address, the fields that an export maps, an opt-in among them if one is "
+        "mapped, and which of the exported segments a person is in."
     ),
     mark(
         "*Who answers for it.* Segment Ferry moves this data at the instruction of your organisation. Your "

@@ -13,6 +13,8 @@ from bot.services.ownership import check_segments
 from bot.services.schedules import ScheduleDraft, check_schedule
 from storage.models import Leavers, When
 
+__all__ = ["DEFAULT_LIMITS", "ExportDraft", "in_order"]
+
 MOST: Mapping[str, float] = {"new_contacts": 1_000_000_000}  # of a guard limit; the others are shares, 1 at most
 
 

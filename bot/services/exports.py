@@ -33,6 +33,7 @@ from bot.services.remarks import Remark, mapped_differently, subscription
 from bot.services.schedules import put_schedule, refresh_of
 from bot.services.segment_history import unchanged_since
 from bot.services.stopping import active_run, stop_runs
+from bot.services.telling import tell_detached
 from bot.sources.base import Field, Segment
 from storage.database import Database
 from storage.models import (
@@ -241,6 +242,9 @@ class Exports:
             export = await export_for(session, actor, export_id, Action.EDIT_EXPORT)
             if export.connection_id is not None:
                 await stop_runs(session, actor, export)
+                connection = await connection_of(session, export)
+                if connection is not None and actor.user_id != export.owner:
+                    tell_detached(session, actor, export, connection)
                 facts = {"name": export.name, "connection_id": export.connection_id}
                 export.connection_id, export.updated_at = None, now()
                 session.add(export)

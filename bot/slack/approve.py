@@ -66,7 +66,7 @@ class Approving:
         if usable:
             await visit.show(views.approve_form(visit.t, request.id, request.by, request.note, usable))
         else:
-            await self._connecting.show_form(visit, request=str(request.id))
+            await self._connecting.show_form(visit, request=f"{request.id}:{request.by}")
 
     def _share(self, visit: Visit) -> Reply:
         if not visit.form.choice(Field.CONNECTION):

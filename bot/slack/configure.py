@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from bot.services.actor import Actor
 from bot.services.errors import ChangedMeanwhile, ExportGone, FieldError
+from bot.services.export_draft import DEFAULT_LIMITS
 from bot.services.exports import ExportDraft
 from bot.services.fitting import misfit
 from bot.services.overview import ExportView, line_of
@@ -178,7 +179,8 @@ class Configuring:
         draft.remember(visit.form)
         await visit.open(visit.t.gettext("More options"))
         limits = {name: _shown_limit(name, value) for name, value in draft.limits.items()}
-        form = OptionsForm(draft.id, draft.leavers, draft.notify, limits)
+        usual = {name: _shown_limit(name, value) for name, value in DEFAULT_LIMITS.items()}
+        form = OptionsForm(draft.id, draft.leavers, draft.notify, limits, usual)
         await visit.show(views.options_form(visit.t, form))
 
     def _options_submitted(self, visit: Visit) -> Reply:

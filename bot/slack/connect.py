@@ -66,11 +66,12 @@ class Connecting:
         router.submit(Modal.KEY, self._replaced)
         router.click(Action.REMOVE_CONNECTION, self._remove)
         router.click(Action.REMOVE_ANYWAY, self._removed)
+        router.click(Action.DETACH_IN_USE, self._detach_in_use)
 
     # --- connecting
 
     async def open(self, visit: Visit) -> None:
-        """The form for an admin; for everyone else the request. A value `request-N` answers that request."""
+        """The form for an admin; for everyone else the request. A value `request-N:USER` answers that request."""
         await visit.open(visit.t.gettext("Connect Omnisend"))
         actor = await visit.actor()
         if allowed(actor, Right.ADD_CONNECTION):
@@ -153,10 +154,10 @@ class Connecting:
 
     async def _connected(self, visit: Visit, actor: Actor, form: ConnectForm, connection: Connection) -> None:
         assert connection.id is not None
-        if form.request.isdigit():
-            await self._approve(visit, actor, int(form.request), connection.id)
-        people = visit.form.people(Field.PEOPLE)
-        audience = views.audience_words(visit.t, connection.audience, people, visit.form.choices(Field.GROUPS))
+        if form.request_id:
+            await self._approve(visit, actor, form.request_id, connection.id)
+        now = await self._services.connections.details(actor, connection.id)  # who asked for it may be named by now
+        audience = views.audience_words(visit.t, now.connection.audience, now.people, now.groups)
         brand = connection.brand_name or connection.brand_website or connection.name
         await visit.show(views.saved(visit.t, connection.name, brand, audience, connection.id))
         self._desk.changed(visit.team_id)
@@ -323,6 +324,13 @@ class Connecting:
         details = await self._services.connections.details(await visit.actor(), connection_id)
         exports = [InUse(number, name) for number, name in details.exports]
         await visit.show(connections.remove_form(visit.t, connection_id, details.connection.name, exports))
+
+    async def _detach_in_use(self, visit: Visit) -> None:
+        """Detach one of the exports that stand in the way (value `EXPORT-CONNECTION`); the others stay listed."""
+        export_id, _, connection_id = visit.value.partition("-")
+        await self._services.exports.detach(await visit.actor(fresh=True), int(export_id))
+        await self._show_removal(visit, int(connection_id))
+        self._desk.changed(visit.team_id)
 
     async def _removed(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)

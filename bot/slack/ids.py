@@ -49,6 +49,7 @@ class Action(StrEnum):
     USE_APP = "use_app"
     REMOVE_CONNECTION = "remove_connection"
     REMOVE_ANYWAY = "remove_anyway"
+    DETACH_IN_USE = "detach_in_use"
     REQUEST_CONNECTION = "request_connection"
     APPROVE = "approve"
     DECLINE = "decline"

@@ -72,6 +72,7 @@ MATRIX: dict[tuple[Action, str], tuple[str | None, str | None, str | None]] = {
     (Action.RESYNC, "{export}"):                     (None, SHARED, SHARED),
     (Action.EMPTY_AND_REMOVE, "{export}"):           (None, SHARED, SHARED),
     (Action.DETACH_EXPORT, "{export}"):              (None, SHARED, SHARED),
+    (Action.DETACH_IN_USE, "{export}-{connection}"):  (None, SHARED, SHARED),
     (Action.REMOVE_EXPORT, "sure-{export}"):         (None, SHARED, SHARED),
 }  # fmt: skip
 

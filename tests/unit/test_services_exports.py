@@ -515,6 +515,19 @@ async def test_a_detached_export_keeps_its_settings_stops_and_is_its_owners(worl
     assert raised.value.action is Action.EDIT_EXPORT
 
 
+async def test_an_export_that_somebody_else_detaches_tells_its_owner(world: ServicesWorld) -> None:
+    export = await world.export(await world.shared(), ANN)
+    await world.exports.detach(ADMIN, id_of(export))
+    (told,) = await world.heard("export.detached")
+    assert (told.channel, told.facts["connection"], told.facts["by"]) == (ANN.user_id, "Shop", ADMIN.user_id)
+
+
+async def test_an_owner_who_detaches_their_own_export_is_not_told(world: ServicesWorld) -> None:
+    export = await world.export(await world.shared(), ANN)
+    await world.exports.detach(ANN, id_of(export))
+    assert await world.heard("export.detached") == []
+
+
 async def test_a_detached_export_runs_again_once_it_has_a_connection(world: ServicesWorld) -> None:
     connection = await world.connection()
     export = await world.export(connection)

@@ -160,7 +160,7 @@ def _connect(t: Translator, s: Size) -> Made:
                     brand=s.wild,
                     problem=s.text[:1_500] if stage is connect.Stage.FRESH else "",
                     problem_at=at,
-                    request=str(s.number),
+                    request=f"{s.number}:{PERSON}",
                 )
                 yield "modal", connect.connect_form, connect.connect_form(t, form)
         words_of = connect.audience_words(t, audience, people, ["S1"] * s.many)
@@ -301,7 +301,7 @@ def _configure(t: Translator, s: Size) -> Made:
     for chosen in (None, OptIn(s.wild, s.wild)):
         yield "modal", mapping.opt_in_form, mapping.opt_in_form(t, OptInForm("d", chosen, samples))
     limits = {name: "99.5" if name != "new_contacts" else "100" for name in configure.LIMIT_FIELDS}
-    options = OptionsForm("d", Leavers.KEEP, [PERSON] * min(s.many, 20), limits if s is LONG else {}, problem=s.text)
+    options = OptionsForm("d", Leavers.KEEP, [PERSON] * min(s.many, 20), limits if s is LONG else {}, limits, s.text)
     yield "modal", configure.options_form, configure.options_form(t, options)
     yield "modal", configure.saved, configure.saved(t, s.name, s.number, [s.text] * s.many)
     for is_admin in (True, False):

@@ -195,6 +195,7 @@ class OptionsForm:
     leavers: Leavers
     notify: Sequence[str]
     limits: Mapping[str, str]
+    usual: Mapping[str, str] = field(default_factory=dict)  # the defaults, in the same units
     problem: str = ""
 
 
@@ -246,9 +247,14 @@ def _limit(t: Translator, form: OptionsForm, name: str) -> Json:
         labels[name],
         kit.number_input(form.limits.get(name, ""), decimal=name != "new_contacts", most=most),
         LIMIT_FIELDS[name],
-        hint=_("Leave it empty for the usual limit."),
+        hint=_("Leave it empty for the usual {limit}.").format(limit=_usual(t, form, name)),
         optional=True,
     )
+
+
+def _usual(t: Translator, form: OptionsForm, name: str) -> str:
+    number = float(form.usual.get(name) or 0)
+    return t.number(number) if name == "new_contacts" else t.percent(number / 100)
 
 
 def saved(t: Translator, name: str, export_id: int, remarks: Sequence[str]) -> Json:

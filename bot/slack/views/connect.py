@@ -9,6 +9,7 @@ from bot.slack.ids import Action, Field, Modal
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
 from bot.slack.views.sign_in import Reader, reader_inputs
+from bot.slack.views.words import mention
 from storage.models import Audience
 
 NAME_LENGTH = 75
@@ -32,7 +33,7 @@ class SourceChoice:
 
 @dataclass(frozen=True, slots=True)
 class ConnectForm:
-    """What the form shows. `request`: the id of the request that this connection answers, if any."""
+    """What the form shows. `request`: what it answers, if anything: the request's id and who asked."""
 
     consent: str
     shown: str = ""  # version and language of the consent text
@@ -66,6 +67,12 @@ class ConnectForm:
         return Reader(self.chosen.app_offered, self.app and self.chosen.app_offered, self.account)
 
     @property
+    def request_id(self) -> int:
+        """0 without a request."""
+        number = self.request.partition(":")[0]
+        return int(number) if number.isdigit() else 0
+
+    @property
     def metadata(self) -> str:
         """Stage, id of the brand, request, consent text as it was shown, account, brand as it was shown."""
         return "|".join((self.stage, self.brand_id, self.request, self.shown, self.account, kit.cut(self.brand, 200)))
@@ -75,6 +82,7 @@ def connect_form(t: Translator, form: ConnectForm) -> Json:
     _ = t.gettext
     blocks = [
         *_problem(form, None),
+        *_requester(t, form),
         kit.field(
             _("Display name"),
             kit.text_input(form.name, placeholder=_("Acme Shop"), most=NAME_LENGTH),
@@ -109,6 +117,15 @@ def connect_form(t: Translator, form: ConnectForm) -> Json:
         close=_("Cancel"),
         metadata=form.metadata,
     )
+
+
+def _requester(t: Translator, form: ConnectForm) -> list[Json]:
+    """For whom this is, where somebody has asked for it."""
+    requester = form.request.partition(":")[2]
+    if not requester:
+        return []
+    said = t.gettext("{person} asked for this. Saving shares the connection with them and tells them.")
+    return [kit.context(said.format(person=mention(requester)))]
 
 
 def audience_inputs(

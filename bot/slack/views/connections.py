@@ -178,7 +178,7 @@ def remove_form(t: Translator, connection_id: int, name: str, exports: Sequence[
     blocks = [kit.section(text)]
     for export in exports[:SHOWN]:
         entries = [
-            kit.option(_("Detach (keep its settings)"), f"{Action.DETACH_EXPORT}:{export.id}"),
+            kit.option(_("Detach (keep its settings)"), f"{Action.DETACH_IN_USE}:{export.id}-{connection_id}"),
             kit.option(_("Remove…"), f"{Action.REMOVE_EXPORT}:{export.id}"),
         ]
         menu = kit.overflow(Action.MORE, entries)

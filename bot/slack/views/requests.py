@@ -65,7 +65,7 @@ def approve_form(
     """Share one of the connections that are there, or connect another brand."""
     _ = t.gettext
     options = [kit.option(name, number) for number, name in connections]
-    another = kit.button(_("Connect another brand"), Action.CONNECT, f"request-{request_id}")
+    another = kit.button(_("Connect another brand"), Action.CONNECT, f"request-{request_id}:{requester}")
     return kit.modal(
         _("Connection request"),
         [
