@@ -1,5 +1,6 @@
 """The flow of setting up an export: form, options, saving. Saving never runs anything."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from zoneinfo import available_timezones
@@ -40,6 +41,9 @@ FIELDS = {
 """Where an error of a draft's field stands in the form."""
 
 _SHARES = ("fall", "removals", "rejects")  # limits that people give as percent
+
+
+_CHANNEL = re.compile(r"[CG][A-Z0-9]+")
 
 
 class Configuring:
@@ -291,8 +295,8 @@ def _zones() -> list[str]:
 
 
 def _channel_here(visit: Visit) -> str:
-    """The channel that the person is in, if it is one."""
-    return visit.channel_id if visit.channel_id[:1] in ("C", "G") else ""
+    """The channel that the person is in, or was in when the window before this one opened; if it is one."""
+    return next((place for place in (visit.channel_id, visit.metadata) if _CHANNEL.fullmatch(place)), "")
 
 
 def _take_over(draft: Draft, view: ExportView) -> None:

@@ -101,6 +101,7 @@ class Connecting:
             shown=f"{CONSENT_VERSION}/{visit.t.language}",
             sources=sources,
             request=request,
+            channel=visit.channel_id,
         )
 
     def _submitted(self, visit: Visit) -> Reply:
@@ -159,7 +160,7 @@ class Connecting:
         now = await self._services.connections.details(actor, connection.id)  # who asked for it may be named by now
         audience = views.audience_words(visit.t, now.connection.audience, now.people, now.groups)
         brand = connection.brand_name or connection.brand_website or connection.name
-        await visit.show(views.saved(visit.t, connection.name, brand, audience, connection.id))
+        await visit.show(views.saved(visit.t, connection.name, brand, audience, connection.id, form.channel))
         self._desk.changed(visit.team_id)
 
     async def _approve(self, visit: Visit, actor: Actor, request_id: int, connection_id: int) -> None:
@@ -171,7 +172,7 @@ class Connecting:
 
     def _form(self, visit: Visit) -> ConnectForm:
         """The form as it stands on the screen; what was typed need not be in it (see `_submitted`)."""
-        stage, brand_id, request, shown, account, brand = visit.metadata.split("|", 5)
+        stage, brand_id, request, channel, shown, account, brand = visit.metadata.split("|", 6)
         language = shown.partition("/")[2]
         return ConnectForm(
             consent=consent_text(translator(language).gettext),
@@ -186,6 +187,7 @@ class Connecting:
             brand_id=brand_id,
             brand=brand,
             request=request,
+            channel=channel,
         )
 
     async def _source_chosen(self, visit: Visit) -> None:

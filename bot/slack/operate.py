@@ -72,6 +72,8 @@ class Operating:
         said = _("*{name}* is on its way.").format(name=kit.safe(run.export_name)) + " "
         if view.export.channel:
             said += _("Progress and result come in <#{channel}>.").format(channel=view.export.channel)
+        elif view.export.owner == actor.user_id:
+            said += _("The result comes to you in a direct message: this export has no report channel.")
         else:
             said += _("The result comes to the owner: this export has no report channel.")
         await visit.say(common.note(said, [kit.button(_("Status"), Action.STATUS)]), title=_("Run"))

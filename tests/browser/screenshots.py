@@ -34,7 +34,7 @@ LARGEST = 200_000  # bytes of a picture that is committed
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SIZE = {"width": 1200, "height": 700}
 PROFILES = 6_000
-ADA, CARL = "Ada Owner (owner)", "Carl Contributor"
+ADA, CARL, VERA = "Ada Owner (owner)", "Carl Contributor", "Vera Viewer"
 RUN_PATIENCE = 90_000  # milliseconds
 
 
@@ -272,7 +272,12 @@ async def _looking(album: Album, screen: Screen) -> None:
     await screen.page.get_by_role("tab", name="Home").click()
     await expect(screen.page.locator("#home").get_by_role("heading", name="Exports")).to_be_visible()
     await screen.page.get_by_role("tab", name="Omnisend").click()
-    await album.take(screen.page, "home", "App Home")
+    await album.take(screen.page, "home", "App Home of an admin")
+    for person, name in ((CARL, "contributor"), (VERA, "viewer")):
+        await screen.become(person)
+        await expect(screen.page.locator("#home").get_by_role("heading", name="Segment Ferry")).to_be_visible()
+        await album.take(screen.page, f"home-{name}", f"App Home of a {name}")
+    await screen.become(ADA)
     await screen.page.get_by_role("tab", name="Trouble").click()
     await screen.page.get_by_role("switch", name="Omnisend is down").click()
     await expect(screen.page.locator("#bot-banner")).to_be_visible()

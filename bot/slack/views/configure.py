@@ -62,7 +62,7 @@ def export_form(t: Translator, form: ExportForm) -> Json:
             _("Name"),
             kit.text_input(form.name, placeholder=_("VIP newsletter"), most=NAME_LENGTH),
             _block(form, Field.NAME),
-            hint=_("For people here; `/ferry run NAME` uses it."),
+            hint=_("For people here; /ferry run NAME uses it."),
         ),
         *_problem(form, Field.NAME),
         _connection_input(t, form),

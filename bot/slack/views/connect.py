@@ -51,6 +51,7 @@ class ConnectForm:
     problem: str = ""
     problem_at: Field | None = None
     request: str = ""
+    channel: str = ""  # where the person was when it began; an export set up next reports there
 
     def at(self, stage: Stage, **changes: object) -> "ConnectForm":
         return replace(self, stage=stage, **changes)  # type: ignore[arg-type]
@@ -74,8 +75,9 @@ class ConnectForm:
 
     @property
     def metadata(self) -> str:
-        """Stage, id of the brand, request, consent text as it was shown, account, brand as it was shown."""
-        return "|".join((self.stage, self.brand_id, self.request, self.shown, self.account, kit.cut(self.brand, 200)))
+        """Stage, id of the brand, request, channel, consent text as it was shown, account, brand as it was shown."""
+        told = (self.stage, self.brand_id, self.request, self.channel, self.shown, self.account)
+        return "|".join((*told, kit.cut(self.brand, 200)))
 
 
 def connect_form(t: Translator, form: ConnectForm) -> Json:
@@ -213,7 +215,8 @@ def _problem(form: ConnectForm, field: Field | None) -> list[Json]:
     return [kit.alert(form.problem, "error")] if form.problem and form.problem_at == field else []
 
 
-def saved(t: Translator, name: str, brand: str, audience: str, connection_id: int) -> Json:
+def saved(t: Translator, name: str, brand: str, audience: str, connection_id: int, channel: str = "") -> Json:
+    """What comes next. `channel`: where an export that is set up from here reports, unless another is chosen."""
     _ = t.gettext
     said = _("*{name}* is connected to *{brand}* and can be used by {audience}.").format(
         name=safe(name), brand=safe(brand), audience=audience
@@ -227,6 +230,7 @@ def saved(t: Translator, name: str, brand: str, audience: str, connection_id: in
         ],
         callback=Modal.NOTICE,
         close=_("Done"),
+        metadata=channel,
     )
 
 
