@@ -1,12 +1,15 @@
 """Running an export from the command line: progress while it runs, Ctrl-C, and what it came to."""
 
 import asyncio
+import re
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -88,7 +91,20 @@ async def execute(
     ended = await _to_the_end(services, actor, run_id, console)
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(one.ru_utime + one.ru_stime for one in usage)
-    return Result(ended, time.monotonic() - began, cpu, usage[0].ru_maxrss / 1024)
+    return Result(ended, time.monotonic() - began, cpu, peak_rss_mb())
+
+
+def peak_rss_mb() -> float:
+    """The most memory that this process has had resident, in megabytes.
+
+    On Linux `getrusage` counts in what the process that started this one held then; /proc does not.
+    """
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        if (found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)) is not None:
+            return int(found[1]) / 1024
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 async def _left_behind(services: Services, export: Export, trigger: Trigger, *, accept_guard: bool) -> int | None:

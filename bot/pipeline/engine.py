@@ -17,7 +17,7 @@ from bot.omnisend.client import OmnisendClient
 from bot.omnisend.errors import OmnisendError
 from bot.omnisend.models import Brand
 from bot.pipeline.adopting import adopt
-from bot.pipeline.brand import Brands
+from bot.pipeline.brand import Access, Brands
 from bot.pipeline.errors import GuardStopped as StoppedByGuard
 from bot.pipeline.errors import (
     NoConnection,
@@ -197,19 +197,12 @@ class Engine:
         """The steps of a run, in order. Its time counts from its turn at the brand."""
         progress = _Progress()
         async with AsyncExitStack() as stack:
-            reconciliation = await stack.enter_async_context(self._reconciliation(job, progress))
-            pulse = asyncio.create_task(recorder.pulse(progress.as_columns, reconciliation.cancel))
+            pulse = asyncio.create_task(recorder.pulse(progress.as_columns, lambda: progress.cancel()))
             stack.push_async_callback(_end, pulse)
-
-            access = await stack.enter_async_context(
-                self._brands.sending(
-                    self._key(job.connection),
-                    job.connection.brand_id,
-                    job.connection.share,
-                    called_off=reconciliation.called_off,
-                )
-            )
+            access = await stack.enter_async_context(self._in_turn(job, run, progress.called_off))
             time_limit.reschedule(asyncio.get_running_loop().time() + self._settings.run_hours * 3600)
+            reconciliation = await stack.enter_async_context(self._reconciliation(job, progress))
+            progress.cancel = reconciliation.cancel
             progress.count_requests = lambda: access.client.requests
             progress.stage = Stage.DRAINING
             await reconciliation.drain(access.client, access.quiet_seconds)
@@ -245,6 +238,21 @@ class Engine:
         return await recorder.finished(job.export, RunStatus.DONE, rejects=rejects)
 
     @asynccontextmanager
+    async def _in_turn(self, job: Job, run: Run, called_off: asyncio.Event) -> AsyncIterator[Access]:
+        """The right to send to the brand. While the run waits for it, it keeps no other brand's runs from running."""
+        connection = job.connection
+        async with AsyncExitStack() as stack:
+            self.resting.add(id_of(run))
+            try:
+                sending = self._brands.sending(
+                    self._key(connection), connection.brand_id, connection.share, called_off=called_off
+                )
+                access = await stack.enter_async_context(sending)
+            finally:
+                self.resting.discard(id_of(run))
+            yield access
+
+    @asynccontextmanager
     async def _reconciliation(self, job: Job, progress: "_Progress") -> AsyncIterator[Reconciliation]:
         """A reconciliation with its staging area, which spills (encrypted) into a folder that goes at the end."""
         with self._spill.open() as folder:
@@ -259,7 +267,13 @@ class Engine:
                 keep_leavers=keeps_leavers(job),
             )
             reconciliation = Reconciliation(
-                job, staging, self._database, self._keys, self._settings, on_progress=progress.settled
+                job,
+                staging,
+                self._database,
+                self._keys,
+                self._settings,
+                called_off=progress.called_off,
+                on_progress=progress.settled,
             )
             try:
                 yield reconciliation
@@ -390,7 +404,7 @@ class Engine:
         return self._keys.vault.open(connection.api_key, row=f"connection/{connection.id}/api_key")
 
 
-@dataclass(slots=True)
+@dataclass
 class _Progress:
     """How far a run is, as columns of its row."""
 
@@ -399,6 +413,10 @@ class _Progress:
     tally: Tally = field(default_factory=Tally)
     count_requests: Callable[[], int] = int
     count_rows: Callable[[], int] = int
+    called_off: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.cancel: Callable[[], None] = self.called_off.set
 
     def enter(self, stage: Stage) -> None:
         self.stage = stage

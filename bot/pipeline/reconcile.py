@@ -157,8 +157,10 @@ class Reconciliation:
         keys: Keys,
         settings: Settings,
         *,
+        called_off: asyncio.Event,
         on_progress: Callable[[Tally], None] = lambda _: None,
     ) -> None:
+        """`called_off`: set once somebody wants no more of it, perhaps before it is made."""
         self._job = job
         explaining = functools.partial(room_explained, settings)
         self._staging: Worker[Staging] = Worker(staging, Staging.close, Staging.interrupt, explaining)
@@ -170,7 +172,7 @@ class Reconciliation:
         self._on_progress = on_progress
         self._batcher: Batcher | None = None
         self._settler: Settler | None = None
-        self.called_off = asyncio.Event()
+        self._called_off = called_off
         self.rows = 0  # profiles read so far
 
     async def close(self) -> None:
@@ -181,7 +183,7 @@ class Reconciliation:
 
         Until it sends, a run is simply broken off (`RunCancelled`).
         """
-        self.called_off.set()
+        self._called_off.set()
         if self._batcher is not None:
             self._batcher.stop()
         if self._settler is not None:
@@ -189,7 +191,7 @@ class Reconciliation:
 
     @property
     def cancelled(self) -> bool:
-        return self.called_off.is_set()
+        return self._called_off.is_set()
 
     # --- drain, read
 
@@ -203,7 +205,7 @@ class Reconciliation:
 
     async def read(self) -> ReadSummary:
         """Stage the members' profiles. Raises `TooManyProfiles` as soon as it is sure, or a `SourceError`."""
-        return await unless(self.called_off, self._read())
+        return await unless(self._called_off, self._read())
 
     async def _read(self) -> ReadSummary:
         job = self._job
@@ -232,7 +234,7 @@ class Reconciliation:
 
     async def compare(self, summary: ReadSummary, client: OmnisendClient | None) -> Difference:
         """Bring the ledger in, make the difference, and examine it. `client`: to ask Omnisend for its own counts."""
-        return await unless(self.called_off, self._compare(summary, client))
+        return await unless(self._called_off, self._compare(summary, client))
 
     async def _compare(self, summary: ReadSummary, client: OmnisendClient | None) -> Difference:
         job = self._job

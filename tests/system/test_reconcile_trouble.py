@@ -394,10 +394,12 @@ async def test_a_run_waits_while_a_living_process_holds_the_brands_lease(
     running = asyncio.create_task(w.run())
     await until_waiting(w)
     assert not (await w.asked())[3:]
+    assert len(w.engine.resting) == 1  # so the dispatcher lets runs of other brands go on
     await lease.release(w.database, connection.brand_id, "elsewhere:1:1.00", [])
     run = await running
 
     assert outcome(run) == {"added": 450}
+    assert w.engine.resting == set()
 
 
 async def test_a_run_that_waits_for_its_turn_can_be_cancelled_at_once(
