@@ -20,6 +20,7 @@ from storage.errors import FerryError, mark
 from storage.models import MappingKind
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_SEGMENT_PROPERTY = re.compile(r"segment_(.+_)?[0-9a-f]{8}")
 _PROPERTY_NAME = re.compile(rf"[A-Za-z0-9_]{{1,{MAX_PROPERTY_NAME}}}")
 
 
@@ -50,6 +51,14 @@ class UnknownAttribute(MappingError):
     code = "mapping-attribute"
     what = mark("Omnisend has no attribute named {attribute}.")
     remedy = mark("Choose one of the list, or a custom property (Latin letters, digits and _, at most 128).")
+
+
+class ReservedProperty(MappingError):
+    code = "mapping-reserved"
+    what = mark(
+        "Custom properties named like {attribute} say who is in a segment: only the segment's own export sets it."
+    )
+    remedy = mark("Choose another name for the property.")
 
 
 class UnknownField(MappingError):
@@ -177,6 +186,8 @@ def check(lines: Iterable[Line], fields: Iterable[Field] | None = None, segments
         known = _PROPERTY_NAME.fullmatch(line.property_name) if line.is_custom else line.attribute in ATTRIBUTES
         if not known:
             raise UnknownAttribute(line.attribute)
+        if line.is_custom and _SEGMENT_PROPERTY.fullmatch(line.property_name):
+            raise ReservedProperty(line.property_name)
         if line.kind is MappingKind.TEMPLATE and re.search(r"[{}]", _PLACEHOLDER.sub("", line.value)):
             raise BadTemplate(line.attribute, value=line.value)
     custom = sum(line.is_custom for line in lines) + segments

@@ -141,7 +141,7 @@ class Exports:
             arrival = await subscription(session, export)
         if export.when is When.REFRESH and (refresh is None or not refresh.active):
             remarks.append(Remark("no-schedule"))
-        return [*remarks, arrival, Remark("automations")]
+        return [arrival, Remark("automations"), *remarks]
 
     # --- saving
 

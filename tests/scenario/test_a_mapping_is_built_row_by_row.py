@@ -148,6 +148,48 @@ async def test_a_segment_that_another_export_has_is_refused_and_names_it(ferry: 
     assert screen.modal["state"]["values"]["name:1"]["name"]["value"] == "Second"
 
 
+async def _save_with_city(ferry: Ferry, name: str, segment: str, field: str) -> str:
+    """An export whose City comes from this field; what is said once it is saved."""
+    carl = ferry.carl
+    await carl.command(f"/ferry export {name}")
+    modal = await form(carl, "New export")
+    await modal.fill({"Segments": [segment]})
+    await carl.click("Add attribute")
+    pushed = await form(carl, "Add attribute")
+    await carl.choose("Omnisend attribute", "City")
+    await carl.wait_for(lambda one: "such as" in one.modal_text)
+    await pushed.fill({"From the profile field": field})
+    await submit(pushed)
+    await carl.wait_for(lambda one: f"*City* ← `{field}`" in one.modal_text)
+    await submit(await form(carl, "New export"))
+    saved = (await carl.modal("Saved")).text
+    await carl.close(everything=True)
+    return saved
+
+
+async def test_an_attribute_that_another_export_maps_differently_is_warned_of(ferry: Ferry) -> None:
+    ferry.source.segment("Others", ["p1"])
+    await ferry.connect()
+    assert "another field" not in await _save_with_city(ferry, "First", "VIP", "City")
+    said = await _save_with_city(ferry, "Second", "Others", "Tier")
+    assert "City comes from another field in the export *First*" in said
+
+
+async def test_a_segments_property_can_not_be_set_by_hand(ferry: Ferry) -> None:
+    modal = await _open(ferry)
+    await modal.fill({"Segments": ["VIP"]})
+    await ferry.carl.click("Add attribute")
+    await form(ferry.carl, "Add attribute")
+    await ferry.carl.choose("Omnisend attribute", "Custom property…")
+    pushed = await form(ferry.carl, "Add attribute")
+    await ferry.carl.wait_for(lambda one: "Name of the custom property" in one.modal_text)
+    await pushed.fill({"Name of the custom property": "segment_vip_3f9a1c20", "Or from a text": "true"})
+    await submit(pushed)
+    await ferry.carl.wait_for(lambda one: "*segment_vip_3f9a1c20*" in one.modal_text)
+    await submit(await form(ferry.carl, "New export"))
+    await ferry.carl.wait_for(lambda one: "who is in a segment" in one.modal_text)
+
+
 async def test_saving_runs_nothing(ferry: Ferry) -> None:
     await ferry.connect()
     await ferry.set_up()

@@ -3,6 +3,9 @@
 reference: the design's rules of the product (consent; Slack is outside the boundary too)
 """
 
+from sqlmodel import update
+
+from storage.models import Consent
 from tests.scenario.conftest import Ferry, form, submit
 
 BAD = "not-an-address-of-p1"
@@ -71,3 +74,22 @@ async def test_they_are_masked_again_as_soon_as_the_choice_is_taken_back(ferry: 
     for shown in await _shown(ferry):
         assert "@example.com" not in shown
         assert BAD not in shown
+
+
+async def test_a_new_text_is_asked_about_before_the_next_run(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    async with ferry.app.database.write() as session:  # as if agreed to with an older version of the program
+        await session.exec(update(Consent).values(text_version="2020-01.1"))
+    await ferry.carl.command("/ferry run newsletter", channel="marketing")
+    await ferry.carl.message("the privacy text or the brand changed", channel="marketing")
+    assert await ferry.omnisend.batches_posted() == 0
+    await ferry.ada.command("/ferry connections")
+    await ferry.ada.wait_for(lambda one: "an admin has to agree again" in one.modal_text)
+    await ferry.ada.click("Read and agree")
+    modal = await form(ferry.ada, "Data privacy")
+    await modal.fill({"I agree": True})
+    await submit(modal)
+    await ferry.ada.modal("Thank you")
+    await ferry.carl.command("/ferry run newsletter", channel="marketing")
+    await ferry.carl.message("is up to date at Omnisend", channel="marketing")

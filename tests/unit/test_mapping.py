@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.omnisend.contacts import MAX_CUSTOM_PROPERTIES, MAX_PROPERTY_NAME, STANDARD
+from bot.omnisend.contacts import MAX_CUSTOM_PROPERTIES, MAX_PROPERTY_NAME, STANDARD, segment_property
 from bot.pipeline.mapping import (
     BadTemplate,
     EmailNotMapped,
     Line,
     MappedTwice,
     MappingError,
+    ReservedProperty,
     TooManyProperties,
     UnknownAttribute,
     UnknownField,
@@ -138,6 +139,18 @@ def test_the_pieces_of_a_template_are_what_it_was_written_from(pieces: list[tupl
 def test_a_plan_says_what_a_field_is_used_for() -> None:
     plan = check([EMAIL, Line("country", "Land"), template("custom:Greeting", "From {Land}")])
     assert plan.used_for("Land") == "Country/Region, Greeting"
+
+
+@pytest.mark.parametrize("segment", ["VIP", "重要客戶", "Summer 2026 – all"])
+def test_a_property_that_stands_for_a_segment_can_not_be_mapped(segment: str) -> None:
+    """Else an export could put people into a segment that another one owns."""
+    with pytest.raises(ReservedProperty):
+        check([EMAIL, Line(f"custom:{segment_property(segment)}", "Field")])
+
+
+@pytest.mark.parametrize("name", ["segment", "segment_of_business", "segment_2026", "my_segment_vip_3f9a1c20"])
+def test_other_properties_may_be_named_after_segments(name: str) -> None:
+    assert check([EMAIL, Line(f"custom:{name}", "Field")]).attributes[0].property_name == name
 
 
 # --- suggestions

@@ -14,6 +14,7 @@ from bot.slack.views.words import mention
 from storage.models import Leavers, When
 
 NAME_LENGTH = 75
+SHOWN_REMARKS = 20  # after saving
 MOST_SEGMENTS = 100
 
 
@@ -259,7 +260,7 @@ def _usual(t: Translator, form: OptionsForm, name: str) -> str:
 
 def saved(t: Translator, name: str, export_id: int, remarks: Sequence[str]) -> Json:
     _ = t.gettext
-    texts = [_("*{name}* is saved. Nothing was sent.").format(name=safe(name)), *remarks[:5]]
+    texts = [_("*{name}* is saved. Nothing was sent.").format(name=safe(name)), *remarks[:SHOWN_REMARKS]]
     buttons = [
         kit.button(_("Preview"), Action.PREVIEW, export_id, style="primary"),
         kit.button(_("Run now"), Action.RUN, export_id),
