@@ -74,9 +74,11 @@ def sandbox(
 @app.command()
 def demo(
     source: Annotated[
-        Path | None,
-        typer.Option(help="Folder of tables; without it 20,000 made-up profiles.", exists=True, file_okay=False),
-    ] = None,
+        str,
+        typer.Option(
+            help="A folder of tables, or dataverse: Customer Insights as a stand-in. Without it made-up tables."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")] = False,
     assume: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for a switch of the Omnisend stand-in; may be repeated.")
@@ -86,7 +88,16 @@ def demo(
     from bot.sandbox.demo import play
 
     options = [part for switch in assume or [] for part in ("--assume", switch)]
-    run(play(source, as_json=as_json, omnisend_options=options))
+    run(play(_demo_source(source), as_json=as_json, omnisend_options=options))
+
+
+def _demo_source(given: str) -> Path | str | None:
+    """What to play on; ends the program for a folder that is not there."""
+    if given in ("", "dataverse"):
+        return given or None
+    if not Path(given).is_dir():
+        raise typer.BadParameter(f"{given} is no folder; give one, or dataverse", param_hint="--source")
+    return Path(given)
 
 
 @app.command()

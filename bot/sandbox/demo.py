@@ -1,8 +1,9 @@
 """`ferry demo`: the main job from a typed `/ferry` to contacts in Omnisend, played through Slack alone.
 
-Two stand-ins and the bot run as processes of their own. An admin connects and agrees, a contributor sets up an export,
-previews and runs it; then the data changes, and a scheduled run sends only the difference. At the end a query over the
-source, not the pipeline, says what should be in Omnisend, and it is compared with what is.
+The stand-ins and the bot run as processes of their own. An admin connects and agrees (and signs in, where Customer
+Insights is the source), a contributor sets up an export, previews and runs it; then the data changes, and a second run
+sends only the difference. At the end a query over the source, not the pipeline, says what should be in Omnisend, and it
+is compared with what is.
 """
 
 import asyncio
@@ -27,14 +28,12 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from bot.omnisend.contacts import segment_property
-from bot.sandbox.evolving import EvolvingFolder
-from bot.sandbox.profiles import make_folder
-from bot.sandbox.proof import Verdict, prove, segment_names
+from bot.sandbox.customers import Customers, InsightsCustomers, insights_customers, tables_customers
+from bot.sandbox.proof import Verdict
 from bot.sandbox.slack.client import Message, Modal, NotSeen, Person, SlackWorld
-from bot.sandbox.workspace import DidNotStart, bot, bot_settings, emulator
+from bot.sandbox.workspace import DidNotStart, bot, bot_settings, emulator, free_port
 
-PROFILES = 20_000  # made up where no source is given
+INSIGHTS = "dataverse"  # the source that is a stand-in of Customer Insights
 TIME_SCALE = 20  # an Omnisend minute lasts three seconds
 BATCH_DELAY = 30  # seconds of Omnisend's time that it takes over a batch, so that there is something to watch
 RATE = "400/3"  # so that 400 requests a minute are these
@@ -50,8 +49,9 @@ class Demo:
 
     slack: SlackWorld
     omnisend: dict[str, Any]
-    source: Path
+    customers: Customers
     data: Path
+    hook: str  # where the bot's webhook listens
     stage: Console
     mapping: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -69,9 +69,10 @@ class Demo:
         self.stage.print(f"\n[bold cyan]▶[/] {text}")
 
 
-async def play(source: Path | None, *, as_json: bool = False, omnisend_options: Sequence[str] = ()) -> int:
+async def play(source: Path | str | None, *, as_json: bool = False, omnisend_options: Sequence[str] = ()) -> int:
     """Play the demo; exit status 0 if every contact is as the source says, 1 if not.
 
+    `source`: a folder of tables, `dataverse` for a stand-in of Customer Insights, or None for made-up tables.
     `omnisend_options`: more options of the Omnisend stand-in, such as `--assume NAME=VALUE`.
     """
     began = time.monotonic()
@@ -84,8 +85,8 @@ async def play(source: Path | None, *, as_json: bool = False, omnisend_options: 
             await _set_up(demo)
             await _preview(demo)
             first = await _run_by_hand(demo)
-            _change(demo, source)
-            second = await _run_scheduled(demo)
+            await _change(demo)
+            second = await (_run_by_webhook(demo) if source == INSIGHTS else _run_scheduled(demo))
             verdicts = await _proof(demo)
     except (NotSeen, DidNotStart, AssertionError) as error:
         stage.print(f"\n[bold red]The demo did not end well:[/] {error}", markup=True)
@@ -107,15 +108,10 @@ async def play(source: Path | None, *, as_json: bool = False, omnisend_options: 
 
 
 @asynccontextmanager
-async def _world(source: Path | None, stage: Console, options: Sequence[str]) -> AsyncIterator[Demo]:
-    """Both stand-ins and the bot, in a folder of their own that goes at the end."""
+async def _world(source: Path | str | None, stage: Console, options: Sequence[str]) -> AsyncIterator[Demo]:
+    """The stand-ins and the bot, in a folder of their own that goes at the end."""
     with tempfile.TemporaryDirectory(prefix="ferry-demo-") as name:
         folder = Path(name)
-        tables = folder / "source"
-        if source is None:
-            made = await asyncio.to_thread(make_folder, folder / "made", count=PROFILES)
-            stage.print(f"Made up {PROFILES:,} profiles with the usual dirt: missing, invalid and shared addresses.")
-        await asyncio.to_thread(lambda: EvolvingFolder(source or made, tables).begin())
         usual = () if any("batch-delay" in option for option in options) else ("--batch-delay", str(BATCH_DELAY))
         manifest = Path(__file__).parents[2] / "manifest.yml"  # beside the package in a checkout
         scopes = ("--manifest", str(manifest)) if manifest.exists() else ()
@@ -123,8 +119,12 @@ async def _world(source: Path | None, stage: Console, options: Sequence[str]) ->
             emulator("omnisend", "--port", "0", "--time-scale", str(TIME_SCALE), *usual, *options) as omnisend,
             emulator("slack", "--port", "0", *scopes) as slack,
             SlackWorld(slack["url"]) as world,
+            _customers(source, folder) as customers,
         ):
-            settings = bot_settings(folder / "data", slack, omnisend) | {"FERRY_SOURCE": str(tables)}
+            stage.print(customers.introduction)
+            settings = bot_settings(folder / "data", slack, omnisend) | dict(customers.settings)
+            port = free_port()
+            settings |= {"FERRY_HOOK_PORT": str(port)}
             settings |= {"FERRY_OMNISEND_RATE": RATE, "FERRY_SWEEP_SECONDS": "[0.3, 2]", "FERRY_LOOKUP_GRACE": "5"}
             with (folder / "bot.log").open("wb") as log:
                 async with bot(settings, log):
@@ -133,7 +133,17 @@ async def _world(source: Path | None, stage: Console, options: Sequence[str]) ->
                         "The bot is connected to a Slack stand-in; Omnisend is a stand-in, too. No account is used."
                     )
                     names = {person["id"]: person["name"] for person in (await world.state())["people"]}
-                    yield Demo(world, omnisend, tables, folder / "data", stage, names=names)
+                    hook = f"http://127.0.0.1:{port}"
+                    yield Demo(world, omnisend, customers, folder / "data", hook, stage, names=names)
+
+
+@asynccontextmanager
+async def _customers(source: Path | str | None, folder: Path) -> AsyncIterator[Customers]:
+    if source == INSIGHTS:
+        async with insights_customers() as customers:
+            yield customers
+    else:
+        yield await tables_customers(Path(source) if source else None, folder)
 
 
 # --- the story
@@ -153,7 +163,9 @@ async def _connect(demo: Demo) -> None:
             "I agree": True,
         }
     )
-    await form.submit()
+    if isinstance(demo.customers, InsightsCustomers):
+        await _sign_in(demo, demo.customers)
+    await (await ada.modal()).submit()
     await _modal_with(ada, "Emulated Shop")
     demo.stage.print("  Omnisend knows the key: the brand is [bold]Emulated Shop[/]. Ada saves.")
     await (await ada.modal()).submit()
@@ -162,8 +174,23 @@ async def _connect(demo: Demo) -> None:
     await ada.close(everything=True)
 
 
+async def _sign_in(demo: Demo, customers: InsightsCustomers) -> None:
+    """Ada becomes export user: the code of the window goes into Microsoft's page, and the window changes by itself."""
+    ada = demo.admin
+    demo.tell("Profiles are read in somebody's name: Ada adds herself as export user.")
+    await ada.click("Add yourself as export user")
+    shown = await _modal_with(ada, "Enter the code")
+    _show(demo, "Ada's screen", shown)
+    code = re.search(r"Enter the code \*?`?(\w{9})", shown)
+    assert code, "there is no code in the window"
+    demo.stage.print(f"  In her browser Ada enters {code[1]} and signs in as [bold]{customers.account}[/].")
+    await customers.enter_code(code[1])
+    _show(demo, "Ada's screen", await _modal_with(ada, "who can read profiles"))
+    await ada.close()
+
+
 async def _set_up(demo: Demo) -> None:
-    names = segment_names(demo.source)
+    names = list(demo.customers.segments)
     demo.tell(f"Carl, a contributor, types [bold]/ferry export[/] and chooses {', '.join(names)}.")
     carl = demo.contributor
     await carl.command("/ferry export", channel=CHANNEL)
@@ -196,10 +223,29 @@ async def _run_by_hand(demo: Demo) -> dict[str, Any]:
     return await _watch_run(demo)
 
 
-def _change(demo: Demo, source: Path | None) -> None:
+async def _change(demo: Demo) -> None:
     demo.tell("Some days later the data has changed: some customers joined, some left, some have another first name.")
-    original = source or demo.source.parent / "made"
-    EvolvingFolder(original, demo.source).change(demo.mapping.get("firstName", demo.mapping["email"]))
+    await demo.customers.change(demo.mapping)
+
+
+async def _run_by_webhook(demo: Demo) -> dict[str, Any]:
+    """Customer Insights has refreshed: a flow in Power Automate calls the webhook, whose token Ada has put into it."""
+    demo.tell("Ada makes a token for the refresh webhook: [bold]/ferry refresh[/], then the button.")
+    ada = demo.admin
+    await ada.command("/ferry refresh", channel=CHANNEL)
+    await _modal_with(ada, "The refresh is")
+    await ada.click("Refresh webhook")
+    await _modal_with(ada, "There is no token yet")
+    await ada.click("Make a token")
+    path = re.search(r"/hooks/refresh/[\w-]+", await _modal_with(ada, "It is shown only now"))
+    assert path, "there is no token in the window"
+    await ada.close(everything=True)
+    demo.stage.print(
+        "  Customer Insights has refreshed its data, and the flow tells Segment Ferry: POST /hooks/refresh/…"
+    )
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.post(demo.hook + path[0])).raise_for_status()
+    return await _watch_run(demo)
 
 
 async def _run_scheduled(demo: Demo) -> dict[str, Any]:
@@ -317,11 +363,7 @@ async def _proof(demo: Demo) -> list[Verdict]:
     demo.tell("Is Omnisend as the source says? A query over the source, not the pipeline, answers.")
     async with httpx.AsyncClient(timeout=60) as client:
         lines = (await client.get(f"{demo.omnisend['control']}/contacts")).text.splitlines()
-    contacts = [json.loads(line) for line in lines]
-    return [
-        await asyncio.to_thread(prove, demo.source, name, segment_property(name), demo.mapping, contacts)
-        for name in segment_names(demo.source)
-    ]
+    return await demo.customers.prove(demo.mapping, [json.loads(line) for line in lines])
 
 
 def _conclude(stage: Console, verdicts: list[Verdict], *, ok: bool, seconds: float) -> None:

@@ -4,6 +4,7 @@ Nothing of the pipeline is used here, or the proof would prove nothing: the rule
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ _LOCAL = r"[\w!#$%&'*+/=?^`{|}~-]+"
 _LABEL = r"[^\W_]([\w-]*[^\W_])?"
 _ADDRESS = re.compile(rf"{_LOCAL}(\.{_LOCAL})*@({_LABEL}\.)+[^\W\d_]([\w-]*[^\W_])")
 COMPARED = ("firstName", "lastName", "address", "city", "state", "postalCode")
+DIRECTIONS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")  # and the byte order mark
 LONGEST = {"address": 1_000}
 USUAL_LONGEST = 255
 
@@ -45,7 +47,15 @@ def prove(
 
     `mapping`: attribute → profile field, `email` among them. `contacts`: as Omnisend stores them.
     """
-    wanted = _wanted(folder, segment, mapping)
+    everyone = set().union(*(_members(folder, name) for name in segment_names(folder)))
+    wanted = wanted_contacts(_rows(folder, mapping), _members(folder, segment), everyone)
+    return compare(segment, property_name, wanted, contacts)
+
+
+def compare(
+    segment: str, property_name: str, wanted: Mapping[str, tuple[str, dict[str, str]]], contacts: list[dict[str, Any]]
+) -> Verdict:
+    """Compare the contacts whose property is true with those wanted: email → customer id and values."""
     found = {
         contact["email"]: contact
         for contact in contacts
@@ -62,18 +72,19 @@ def prove(
     return verdict
 
 
-def _wanted(folder: Path, segment: str, mapping: Mapping[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
+def wanted_contacts(
+    rows: Mapping[str, Mapping[str, str | None]], members: set[str], everyone: set[str]
+) -> dict[str, tuple[str, dict[str, str]]]:
     """Email → customer id and values, of the members of a segment. Of several profiles the first customer id wins.
+
+    `rows`: customer id → attribute → value. `everyone`: the members of all segments.
 
     The values of the winner count among all profiles that any segment exports; here every segment is exported.
     """
-    rows = _rows(folder, mapping)
-    members = _members(folder, segment)
-    everyone = set().union(*(_members(folder, name) for name in segment_names(folder)))
     winners: dict[str, tuple[str, dict[str, str]]] = {}
     reached: set[str] = set()
     for customer, fields in sorted(rows.items()):
-        email = (fields.get("email") or "").strip().lower()
+        email = _clean(fields.get("email")).lower()
         if customer in everyone and len(email) <= 254 and _ADDRESS.fullmatch(email):
             winners.setdefault(email, (customer, _values(fields)))
             if customer in members:
@@ -86,8 +97,18 @@ def segment_names(folder: Path) -> list[str]:
 
 
 def _values(fields: Mapping[str, str | None]) -> dict[str, str]:
-    clean = {name: " ".join((fields.get(name) or "").split()) for name in COMPARED}
+    clean = {name: _clean(fields.get(name)) for name in COMPARED}
     return {name: value[: LONGEST.get(name, USUAL_LONGEST)] for name, value in clean.items() if value}
+
+
+def _clean(text: str | None) -> str:
+    """Composed (NFC); runs of blanks, controls and marks that turn the writing direction are one blank."""
+    composed = unicodedata.normalize("NFC", text or "")
+    return " ".join("".join(" " if _is_blank(letter) else letter for letter in composed).split())
+
+
+def _is_blank(letter: str) -> bool:
+    return letter.isspace() or unicodedata.category(letter) == "Cc" or letter in DIRECTIONS
 
 
 def _rows(folder: Path, mapping: Mapping[str, str]) -> dict[str, dict[str, str | None]]:

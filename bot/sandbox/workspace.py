@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -51,6 +52,14 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with other settings: none of the user's own may reach a stand-in."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("FERRY_", "SLACK_"))}
     return own | dict(settings)
+
+
+def free_port() -> int:
+    """A port on loopback that nobody uses now, for a server whose address has to be known before it starts."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def bot_settings(data: Path, slack: Mapping[str, Any], omnisend: Mapping[str, Any]) -> dict[str, str]:
