@@ -30,7 +30,10 @@ app.add_typer(emulators, name="emulate")
 @app.command()
 def serve(
     until_input_ends: Annotated[
-        bool, typer.Option(help="Stop also when standard input ends: with the program that started this one.")
+        bool,
+        typer.Option(
+            "--until-input-ends", help="Stop also when standard input ends: with the program that started this one."
+        ),
     ] = False,
 ) -> None:
     """Run the bot: Slack over Socket Mode, schedules, and the exports themselves. Ctrl-C stops it."""
@@ -84,7 +87,7 @@ def demo(
         list[str] | None, typer.Option(help="NAME=VALUE for a switch of the Omnisend stand-in; may be repeated.")
     ] = None,
 ) -> None:
-    """Play the main job through local stand-ins of Slack and Omnisend, and check the result."""
+    """Play the main job through local stand-ins of Slack, Omnisend and Customer Insights, and check the result."""
     from bot.sandbox.demo import play
 
     options = [part for switch in assume or [] for part in ("--assume", switch)]
