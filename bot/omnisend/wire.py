@@ -6,6 +6,8 @@ has to hold the whole brand and not one call, and pauses and jitter are injected
 """
 
 import asyncio
+import functools
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -32,6 +34,12 @@ PATIENCE = 900.0  # seconds that the waits of one call may add up to, whatever t
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates to trust: reading them takes long enough to hold up a loop, so they are read once."""
+    return httpx.create_ssl_context()
 
 
 class Effect(Enum):
@@ -86,7 +94,7 @@ class Wire:
         self.base_url = base_url.rstrip("/")
         self._headers = _headers(key)
         self._limiter = limiter
-        self._transport = transport or AiohttpTransport()
+        self._transport = transport or AiohttpTransport(verify=_trusted())
         self._pause = pause
         self._random = random
         self._timeouts = httpx.Timeout(read_timeout, connect=connect_timeout, pool=whole_timeout).as_dict()

@@ -234,8 +234,8 @@ class Batcher:
     # --- what goes into a batch
 
     async def _prepared_upserts(self, changes: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[list[Prepared]]:
-        async for batch in changes:
-            yield list(self._upsert_parts(batch))
+        async for batch in changes:  # sealing thousands of emails would hold up everybody on the loop
+            yield await asyncio.to_thread(list, self._upsert_parts(batch))
 
     def _upsert_parts(self, batch: pa.RecordBatch) -> Iterator[Prepared]:
         """Cut a record batch into Omnisend's batches; seal the emails of contacts that are new to the ledger."""

@@ -293,13 +293,17 @@ class Reconciliation:
             await ledger.forget_source_rejections(session, job.book_id)
             await ledger.forget_rejections(session, job.book_id, outdated)
         async for batch in self._staging.stream(Staging.rejects):
-            columns = (batch.column(name).to_pylist() for name in ("customer_id", "email", "reason"))
-            rows = [
-                (job.export.team_id, run_id, customer, self._seal(customer, email), reason)
-                for customer, email, reason in zip(*columns, strict=True)
-            ]
+            rows = await asyncio.to_thread(self._reject_rows, batch, run_id)
             async with self._database.write() as session:
                 await ledger.add_source_rejections(session, job.book_id, rows)
+
+    def _reject_rows(self, batch: pa.RecordBatch, run_id: int) -> list[tuple[str, int, str, bytes, str]]:
+        team_id = self._job.export.team_id
+        columns = (batch.column(name).to_pylist() for name in ("customer_id", "email", "reason"))
+        return [
+            (team_id, run_id, customer, self._seal(customer, email), reason)
+            for customer, email, reason in zip(*columns, strict=True)
+        ]
 
     def _seal(self, customer_id: str, email: str) -> bytes:
         return ledger.seal_rejected(self._keys.email, self._job.book_id, customer_id, email) if email else b""

@@ -15,7 +15,7 @@ from storage.ledger import rejected_email
 from storage.models import Book, RejectedBy, Rejection, Run
 from storage.secrets import EmailSeal
 
-ROWS = 5_000  # made into text at once, in a worker thread
+ROWS = 500  # read at once, and made into text in a worker thread; more would hold up the loop
 BOM = "\ufeff"  # without it spreadsheet programs take UTF-8 for something else
 
 _WORDS: Mapping[str, str] = {

@@ -45,7 +45,7 @@ NO_SCOPE = {"views.open", "views.push", "views.update", "views.publish", "auth.t
 
 
 async def test_every_action_and_modal_is_answered_by_somebody() -> None:
-    services = cast(Services, SimpleNamespace(people=None, database=None))
+    services = cast(Services, SimpleNamespace(people=None, database=None, export_users=None, hooks=None, settings=None))
     async with aiohttp.ClientSession() as http:
         face = Face(services, AsyncWebClient(token="xoxb-1"), http)
     assert {str(action) for action in Action} <= face.router.answered
