@@ -14,7 +14,7 @@ from bot.sandbox.slack.blockkit.blocks import BLOCK_SURFACES
 from bot.sandbox.slack.blockkit.elements import ELEMENTS
 from bot.sandbox.slack.client import SlackWorld
 from bot.sandbox.slack.elements import placed_elements
-from tests.browser.any_app import AnyApp, every_block, text
+from tests.browser.any_app import AnyApp, every_block, field, text
 from tests.browser.conftest import Open, Screen
 from tests.browser.findings import findings
 from tests.system.slack_emulator_app import Json, plain
@@ -173,6 +173,7 @@ async def test_an_answer_is_given_in_a_thread(app: AnyApp, shown: Screen, slack:
     await shown.page.keyboard.type("Please do")
     await shown.page.keyboard.press("Enter")
     await expect(thread.locator(".message").last).to_contain_text("Please do")
+    assert await findings(shown.page) == []
     await shown.page.keyboard.press("Escape")
     await expect(thread).to_be_hidden()
     await expect(shown.page.get_by_role("button", name="1 reply")).to_be_visible()
@@ -198,3 +199,29 @@ async def test_reactions_are_shown_with_their_number(app: AnyApp, shown: Screen,
     posted = await app.say("Done")
     await app.done("reactions.add", channel=posted["channel"], timestamp=posted["ts"], name="white_check_mark")
     await expect(shown.page.get_by_role("list", name="Reactions")).to_have_text("1")
+
+
+async def test_what_does_not_change_is_left_alone_while_something_else_reports(app: AnyApp, shown: Screen) -> None:
+    await app.send(text("Stays"), field("Line", type="plain_text_input"))
+    live = await app.say("Progress 0")
+    line = shown.page.get_by_label("Line")
+    await line.press_sequentially("typed mean")
+    await shown.message("Stays").evaluate("element => { element.untouched = true }")
+    for number in range(1, 21):
+        await app.done("chat.update", channel=live["channel"], ts=live["ts"], text=f"Progress {number}")
+    await expect(shown.message("Progress 20")).to_be_visible()
+    await line.press_sequentially("while")
+    await expect(line).to_have_value("typed meanwhile")
+    assert await shown.message("Stays").evaluate("element => element.untouched")
+
+
+async def test_a_long_channel_begins_with_its_newest_messages(app: AnyApp, shown: Screen) -> None:
+    await shown.go("general")
+    for number in range(105):
+        await app.say(f"Message {number}.")
+    await shown.go("marketing")
+    await expect(shown.message("Message 104.")).to_be_in_viewport()
+    await expect(shown.page.get_by_text("Message 4.", exact=True)).to_have_count(0)
+    await shown.page.get_by_role("button", name="Show earlier messages").click()
+    await expect(shown.page.get_by_text("Message 4.", exact=True)).to_have_count(1)
+    await expect(shown.page.get_by_role("button", name="Show earlier messages")).to_be_hidden()

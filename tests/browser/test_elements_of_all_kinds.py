@@ -10,6 +10,7 @@ from playwright.async_api import expect
 from bot.sandbox.slack.client import SlackWorld
 from tests.browser.any_app import AnyApp, field, option, options, text
 from tests.browser.conftest import Screen
+from tests.browser.findings import findings
 from tests.system.slack_emulator_app import Json, plain
 
 
@@ -105,6 +106,7 @@ async def test_a_question_is_asked_before_and_only_a_yes_is_told(app: AnyApp, sh
     await shown.page.get_by_role("button", name="Remove it").click()
     await expect(shown.question).to_contain_text("It is gone then.")
     await expect(shown.question.get_by_role("button", name="Keep")).to_be_focused()
+    assert await findings(shown.page) == []
     await shown.page.keyboard.press("Escape")
     await expect(shown.question).to_be_hidden()
     assert app.heard_nothing()

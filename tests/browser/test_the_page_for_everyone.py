@@ -171,3 +171,12 @@ async def test_a_narrow_screen_keeps_everything_within_reach(ferry: Ferry, open_
 
 async def _narrow(open_screen: Open) -> Screen:
     return await open_screen(viewport={"width": 390, "height": 780})
+
+
+async def test_nothing_moves_for_those_who_want_it_still(open_screen: Open) -> None:
+    screen = await open_screen(reduced_motion="reduce")
+    await screen.command("/ferry connect")
+    await screen.titled("Connect Omnisend")
+    moving = "document.getAnimations().filter(one => one.playState === 'running').length"
+    assert await screen.page.evaluate(moving) == 0
+    assert await screen.modal.evaluate("element => getComputedStyle(element).animationName") == "none"

@@ -61,7 +61,7 @@ export class Composer {
     this.list = h("ul", { id: listId, class: "completions", role: "listbox", "aria-label": "Commands", hidden: true });
     this.hint = h("p", { id: `${id}-hint`, class: "hint" });
     this.form.append(
-      h("div", { class: "composer-box" }, this.input, h("button", { class: "button primary send", type: "submit" }, icon("send"), h("span", {}, "Send"))),
+      h("div", { class: "composer-box" }, this.input, h("button", { class: "button primary send", type: "submit", "aria-label": "Send" }, icon("send"), h("span", {}, "Send"))),
       ...(this.commands ? [this.list] : []), this.hint);
   }
 
@@ -69,7 +69,7 @@ export class Composer {
   aim(label, allowed) {
     this.form.hidden = !allowed;
     this.input.setAttribute("aria-label", label);
-    this.input.placeholder = this.commands ? `${label} – type / for commands` : label;
+    this.input.placeholder = this.commands ? `${label}, or type / for commands` : label;
   }
 
   offer() {

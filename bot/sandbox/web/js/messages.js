@@ -17,6 +17,9 @@ export function showMessages(list, messages, { world, placeFor, threads = new Ma
   reconcile(list, rows(messages, world, unreadFrom).map((row) => (row.message ? messageItem(row, world, threads, thread) : dividerItem(row))));
   for (const message of messages) {
     const container = list.querySelector(`[data-ts="${message.ts}"] > .message-main > .blocks`);
+    const signature = JSON.stringify([message, world.stamp]);
+    if (container.shownSignature === signature && !container.querySelector("[data-control]")) continue; // the usual case
+    container.shownSignature = signature;
     showBlocks(container, blocksOf(message), placeFor(message), { values: message.state.values });
   }
 }

@@ -14,6 +14,7 @@ import { Thread } from "./thread.js";
 import { words } from "./words.js";
 import { APP, Unread, World } from "./world.js";
 
+const AT_ONCE = 100; // messages of a channel that are shown; earlier ones come when they are asked for
 const NEAR_END = 80; // pixels from the end within which new messages are followed
 const by = (id) => document.getElementById(id);
 
@@ -44,6 +45,7 @@ export class Slack {
     });
     this.chooseTab = tabs(by("app-tabs"), (tab) => this.openTab(tab.dataset.tab));
     by("to-newest").addEventListener("click", () => this.toNewest());
+    by("earlier").addEventListener("click", () => this.showEarlier());
     by("scroll").addEventListener("scroll", () => {
       if (this.isAtEnd()) by("to-newest").hidden = true;
     }, { passive: true });
@@ -163,6 +165,7 @@ export class Slack {
   startReading() {
     this.fresh = true;
     this.unreadFrom = null;
+    this.most = AT_ONCE;
     this.lookedAt = this.unread.lookedAt(this.world.me.id, this.channel);
     by("to-newest").hidden = true;
   }
@@ -248,9 +251,11 @@ export class Slack {
   }
 
   show(messages, channel) {
-    const { roots, threads } = threaded(messages);
+    const { roots: all, threads } = threaded(messages);
     const wasAtEnd = this.fresh || this.isAtEnd();
-    if (this.fresh) this.markUnread(roots);
+    if (this.fresh) this.markUnread(all);
+    const roots = all.slice(-this.most);
+    by("earlier").hidden = this.atHome || roots.length === all.length;
     const before = this.messages.at(-1)?.ts ?? "0";
     this.messages = messages;
     showMessages(by("messages"), roots, {
@@ -268,7 +273,20 @@ export class Slack {
 
   markUnread(roots) {
     if (!this.lookedAt || this.atHome) return;
-    this.unreadFrom = roots.find((one) => Number(one.ts) > Number(this.lookedAt) && one.user !== this.world.me.id && !one.ephemeral)?.ts ?? null;
+    const first = roots.findIndex((one) => Number(one.ts) > Number(this.lookedAt) && one.user !== this.world.me.id && !one.ephemeral);
+    if (first < 0) return;
+    this.unreadFrom = roots[first].ts;
+    this.most = Math.max(this.most, roots.length - first);
+  }
+
+  /** Show more of what was said before; what is in sight stays where it is. */
+  showEarlier() {
+    const scroll = by("scroll");
+    const below = scroll.scrollHeight - scroll.scrollTop;
+    this.most += AT_ONCE;
+    this.show(this.messages, this.channel);
+    scroll.scrollTop = scroll.scrollHeight - below;
+    if (by("earlier").hidden) scroll.focus({ preventScroll: true });
   }
 
   isAtEnd() {
