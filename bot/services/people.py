@@ -1,9 +1,10 @@
 """People: who somebody is in the workspace, and who its admins are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.access import Action, require
@@ -59,6 +60,14 @@ class People:
         """Those named as admins, else those of Slack's own whom we have met."""
         async with self._database.read() as session:
             return await recording.admins(session, team_id)
+
+    async def meet_admins(self, team_id: str, found: Mapping[str, PersonProfile]) -> None:
+        """Slack's own admins, all of them: whoever is none any more hears nothing further as one."""
+        for user_id, profile in found.items():
+            await self.actor(team_id, user_id, profile)
+        async with self._database.write() as session:
+            former = (col(Person.team_id) == team_id, col(Person.is_admin).is_(True), col(Person.user_id).not_in(found))
+            await session.exec(update(Person).where(*former).values(is_admin=False))
 
     async def named_admins(self, team_id: str) -> list[str] | None:
         """Those named by `set_admins`; None if it is left to Slack."""

@@ -1,5 +1,6 @@
 """Who somebody is: rights, language and time zone, asked of Slack now and then."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from bot.slack.gateway import Gateway, Group, Profile
 
 PROFILE_SECONDS = 120.0  # how long rights may be out of date for what only shows something
 GROUPS_SECONDS = 300.0
+MEET_SECONDS = 5.0  # for Slack to list its admins, where some are known
 
 log = structlog.get_logger(__name__)
 
@@ -50,12 +52,26 @@ class Directory:
         return await self._people.actor(team_id, user_id, told)
 
     async def meet_admins(self, team_id: str) -> None:
-        """Make sure that whoever decides is known: Slack's own admins may never have talked to us."""
-        if await self._people.admins(team_id):
+        """Make sure that all who decide are known: Slack's own admins may never have talked to us.
+
+        In a workspace so large that asking takes long, those known already have to do.
+        """
+        if await self._people.named_admins(team_id) is not None:
             return
-        for user_id, profile in (await self._gateway.admins()).items():
-            told = PersonProfile(profile.name, profile.locale, profile.zone, profile.is_admin)
-            await self._people.actor(team_id, user_id, told)
+        known = await self._people.admins(team_id)
+        try:
+            async with asyncio.timeout(MEET_SECONDS if known else None):
+                found = await self._gateway.admins()
+        except (SlackError, TimeoutError) as error:
+            if not known:
+                raise
+            log.info("the workspace's admins could not be asked for", error=str(error))
+            return
+        told = {
+            user_id: PersonProfile(profile.name, profile.locale, profile.zone, profile.is_admin)
+            for user_id, profile in found.items()
+        }
+        await self._people.meet_admins(team_id, told)
 
     async def groups(self) -> list[Group]:
         """The workspace's user groups; none without the permission to ask."""

@@ -88,3 +88,16 @@ async def test_only_an_admin_can_answer_a_request(ferry: Ferry) -> None:
     await modal.fill({"Reason": "No."})
     await submit(modal)
     await ferry.ada.wait_for(lambda one: "Only admins may do this" in one.modal_text)
+
+
+async def test_an_admin_who_has_never_used_the_app_hears_it_too(ferry: Ferry) -> None:
+    await ferry.ada.command("/ferry")  # she is known; Zoe is not
+    await ferry.ada.message("what you can do")
+    zoe = await ferry.slack.add_person("zoe", is_admin=True)
+    await ferry.carl.command("/ferry connect")
+    modal = await form(ferry.carl, "Request a connection")
+    await modal.fill({"What for": "Newsletter"})
+    await submit(modal)
+    await ferry.carl.modal("Request sent")
+    for person in (ferry.ada, zoe):
+        await person.message("asks for a connection to Omnisend", channel="dm")

@@ -71,6 +71,15 @@ async def test_an_approved_guest_may_use_what_everyone_may_use(world: ServicesWo
         assert [each.id for each in await world.connections.visible(actor)] == [connection.id]
 
 
+async def test_whoever_is_no_admin_any_more_hears_of_no_request(world: ServicesWorld) -> None:
+    for user_id in ("U0FORMER", ADMIN.user_id):
+        await world.people.actor(TEAM, user_id, PersonProfile(user_id, is_admin=True))
+    found = {ADMIN.user_id: PersonProfile("Admin", is_admin=True), "U0NEW": PersonProfile("New", is_admin=True)}
+    await world.people.meet_admins(TEAM, found)
+    await world.requests.request(BOB)
+    assert {message.channel for message in await world.heard("connection.requested")} == {ADMIN.user_id, "U0NEW"}
+
+
 async def test_a_decline_gives_its_reason_to_who_asked(world: ServicesWorld) -> None:
     asked = await world.requests.request(BOB)
     await world.requests.decline(ADMIN, asked.id, "Ask legal first.")
