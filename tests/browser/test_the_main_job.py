@@ -163,6 +163,18 @@ async def test_home_shows_exports_and_runs_them(ferry: Ferry, screen: Screen) ->
     await expect(home).to_contain_text(f"done (+{PEOPLE} −0)")
 
 
+async def test_nobody_sees_the_home_of_somebody_else(ferry: Ferry, house: House, screen: Screen) -> None:
+    await ferry.connect()
+    await screen.go("Segment Ferry")
+    home = screen.page.locator("#home")
+    await expect(home).to_contain_text("Acme Shop")
+    await house.troubles.turn("slack-away", on=True)  # so that no other one can come
+    await screen.become("Vera Viewer")
+    await expect(home).to_contain_text("The app has published nothing here yet.")
+    await expect(home).not_to_contain_text("Acme Shop")
+    await house.troubles.turn("slack-away", on=False)
+
+
 async def test_the_source_changes_and_the_next_run_sends_only_the_difference(
     ferry: Ferry, house: House, screen: Screen
 ) -> None:

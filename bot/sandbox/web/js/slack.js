@@ -127,6 +127,7 @@ export class Slack {
     this.world.become(id);
     if (!this.isPlace(this.place)) this.place = this.home;
     this.modals.forget();
+    by("home").replaceChildren(); // it was somebody else's
     this.sidebar.show(this.place);
     await this.arrive();
     await this.readView();
