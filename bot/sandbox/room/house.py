@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -123,8 +124,12 @@ async def opened_source(plan: Plan) -> tuple[SourceData, list[str]]:
     name = str(plan.source) if plan.source is not None else f"{plan.profiles} made-up profiles"
     before, notes = await _another_source(plan, name)
     original = await asyncio.to_thread(_original, plan, anew=before != name)
-    source = SourceData(original, plan.state / "source")
-    await source.open(anew=before != name)
+    copies = plan.state / "source"
+    if before != name:
+        await asyncio.to_thread(shutil.rmtree, copies, ignore_errors=True)
+    # The copy has the folder's name, by which the bot calls it.
+    source = SourceData(original, copies / (plan.source.name if plan.source else "sandbox"))
+    await source.open()
     await asyncio.to_thread(state.write_about, plan.state, name)
     return source, notes
 

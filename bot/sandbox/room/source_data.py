@@ -54,9 +54,9 @@ class SourceData:
         self._told: dict[str, Any] | None = None
         self.changes: list[str] = []
 
-    async def open(self, *, anew: bool = False) -> None:
-        """Make the copy, unless an earlier sandbox left one. `anew`: make it again. Raises `SourceError`."""
-        if anew or not any((self.folder / name).exists() for name in PROFILES):
+    async def open(self) -> None:
+        """Make the copy, unless an earlier sandbox left one. Raises `SourceError`."""
+        if not any((self.folder / name).exists() for name in PROFILES):
             await TablesSource(self._original.path).check()
             with self._original.reading():
                 await asyncio.to_thread(self._begin)

@@ -12,7 +12,7 @@ import orjson
 from bot.sandbox.room.errors import StateInUse, StateNewer, StateUnusable
 
 FORMAT = 1  # rises when an older version could not read what a newer one kept
-_FOLDERS = ("source", "source.draft", "source.last", "made", "data", "kept")
+_FOLDERS = ("source", "made", "data", "kept")
 _FILES = ("about.json", "bot.log", "token")
 
 
