@@ -315,8 +315,8 @@ _SHOW = """
 async ([surface, payload]) => {
   const { showBlocks } = await import(new URL("web/js/blocks.js", location.href));
   const { Modals } = await import(new URL("web/js/modals.js", location.href));
-  const world = { locale: "en-US", zone: "Europe/Berlin", people: [], channels: [], groups: [],
-                  me: { id: "U1" }, stamp: 0, personName: () => "ada", realName: () => "Ada Owner", channelName: () => "marketing" };
+  const world = { locale: "en-US", zone: "Europe/Berlin", people: [], channels: [], groups: [], me: { id: "U1" },
+                  stamp: 0, personName: () => "ada", realName: () => "Ada Owner", channelName: () => "marketing" };
   const nothing = async () => null;
   const place = { world, act: nothing, use: nothing, typing: () => {} };
   document.getElementById("modal").close();
