@@ -21,7 +21,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.pipeline.errors import AlreadyRunning, NoConnection, NoKey, NoSegments
 from bot.pipeline.queue import enqueue
-from bot.pipeline.recording import NOBODY, announce
+from bot.pipeline.recording import NOBODY, admins, announce
 from storage.database import Database
 from storage.errors import FerryError
 from storage.models import (
@@ -197,6 +197,7 @@ async def _exports_of(session: AsyncSession, schedule: Schedule) -> Sequence[Exp
     return (await session.exec(statement.order_by(col(Export.id)))).all()
 
 
+_ADMINS_MEND = ("consent-outdated",)  # codes of what only admins can mend: they hear of it too
 _KNOWN_STATES = (NoConnection, NoKey, NoSegments)  # people chose these: nobody waits for such a run
 
 
@@ -217,24 +218,55 @@ async def _start(
             session.add(_audit(export, "run.started", f"run/{run.id}", facts))
             return run
     if not isinstance(hindrance, _KNOWN_STATES):
-        _tell_skipped(session, export, schedule, due, hindrance)
+        await _tell_skipped(session, export, schedule, due, hindrance)
     return None
 
 
-def _tell_skipped(
+async def _tell_skipped(
     session: AsyncSession, export: Export, schedule: Schedule, due: datetime, hindrance: FerryError
 ) -> None:
+    """Say it where the run was waited for, once for each change of state; the record has every time."""
     facts = {
         "export_id": export.id,
         "export": export.name,
+        "connection_id": export.connection_id,
         "due": due.isoformat(),
         "code": hindrance.code,
         "text": str(hindrance),
     }
-    key = f"schedule-{schedule.id}-skipped-{export.id}-{due:%Y%m%dT%H%M}"
-    _tell(session, export, "schedule.skipped", key, facts)
+    if not await _told_already(session, export, hindrance):
+        places = _places(export)
+        if hindrance.code in _ADMINS_MEND:
+            places += [admin for admin in await admins(session, export.team_id) if admin not in places]
+        for place in places:
+            about = f"schedule-{schedule.id}-skipped-{export.id}-{due:%Y%m%dT%H%M}"
+            if place not in _places(export):  # the exports of one connection wait for one admin's one answer
+                about = f"connection-{export.connection_id}-{hindrance.code}-{due:%Y%m%d}"
+            await _tell_once(session, export, "schedule.skipped", f"{about}-{place}", place, facts)
     session.add(_audit(export, "schedule.skipped", f"export/{export.id}", facts))
     log.info("a scheduled run was skipped", export=export.id, code=hindrance.code)
+
+
+async def _told_already(session: AsyncSession, export: Export, hindrance: FerryError) -> bool:
+    """Whether the last skipped tick had the same reason, and the export has not run since."""
+    skips = select(AuditEntry).where(
+        AuditEntry.team_id == export.team_id,
+        AuditEntry.action == "schedule.skipped",
+        AuditEntry.subject == f"export/{export.id}",
+    )
+    last = (await session.exec(skips.order_by(col(AuditEntry.id).desc()).limit(1))).first()
+    if last is None or last.facts.get("code") != hindrance.code:
+        return False
+    runs = select(Run.id).where(Run.export_id == export.id, col(Run.created_at) > last.at)
+    return (await session.exec(runs.limit(1))).first() is None
+
+
+async def _tell_once(
+    session: AsyncSession, export: Export, event: str, key: str, place: str, facts: dict[str, Any]
+) -> None:
+    known = select(OutboxMessage.id).where(OutboxMessage.team_id == export.team_id, OutboxMessage.key == key)
+    if (await session.exec(known)).first() is None:
+        session.add(OutboxMessage(team_id=export.team_id, key=key, event=event, channel=place, facts=facts))
 
 
 def _tell_missed(

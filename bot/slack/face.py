@@ -99,5 +99,4 @@ class Face:
         self.outbox.nudge()
 
     def _delivered(self, message: OutboxMessage) -> None:
-        if message.event.startswith(("run.", "connection.")):
-            self._homes.changed(message.team_id)
+        self._homes.changed(message.team_id)

@@ -144,6 +144,15 @@ class Homes:
                 button = kit.button(t.gettext("Review"), Action.APPROVE, request.id, style="primary")
                 things.append(Attention(text, button))
         things += [thing for view in found if (thing := self._trouble(actor, view)) is not None]
+        waiting = sum(view.export.when is When.REFRESH and view.obstacle is None for view in found)
+        if waiting and not await self._refresh_words(actor):
+            text = t.ngettext(
+                "{n} export waits for the workspace's refresh, which is off: it runs by hand only.",
+                "{n} exports wait for the workspace's refresh, which is off: they run by hand only.",
+                waiting,
+            ).format(n=t.number(waiting))
+            button = kit.button(t.gettext("Set refresh"), Action.REFRESH)
+            things.append(Attention(text, button if actor.is_admin else None))
         return things
 
     def _trouble(self, actor: Actor, view: ExportView) -> Attention | None:

@@ -5,7 +5,7 @@ reference: slack-platform.md §3 (views.publish), §9 (100 blocks), §14 (App Ho
 
 from bot.sandbox.slack.client import Person
 from bot.sandbox.slack.elements import placed_elements
-from storage.models import Audience
+from storage.models import Audience, When
 from tests.scenario.conftest import Ferry, form, submit
 
 
@@ -68,6 +68,18 @@ async def test_what_needs_attention_comes_first_with_the_button_that_helps(ferry
     text = await ferry.carl.home("Needs attention")
     assert text.index("failed. Omnisend does not accept the API key") < text.index("Exports")
     assert "Run again" in await _buttons(ferry.carl)
+
+
+async def test_exports_that_wait_for_a_refresh_that_is_off_need_attention_until_it_is_set(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up(when=When.REFRESH)
+    await ferry.ada.open_home()
+    assert "1 export waits for the workspace's refresh, which is off" in await ferry.ada.home("Needs attention")
+    await ferry.ada.click("Set refresh", where="home", block_id="attention-0")
+    modal = await form(ferry.ada, "Refresh schedule")
+    await modal.fill({"The refresh is": "On"})
+    await submit(modal)
+    await ferry.ada.wait_for(lambda one: "all is well" in one.home_text)
 
 
 async def test_many_exports_are_paged(ferry: Ferry) -> None:

@@ -21,7 +21,7 @@ from bot.services import consent as consents
 from bot.services.schedules import ScheduleDraft
 from storage.database import Database
 from storage.errors import FerryError
-from storage.models import Connection, Export, Run, RunStatus, Schedule, Trigger, When
+from storage.models import AuditEntry, Connection, Export, Run, RunStatus, Schedule, Trigger, When
 from tests.unit.services_world import ADMIN, ANN, TEAM, ServicesWorld, draft, id_of, services_world
 
 HALF_HOURS = [time(hour, minute) for hour in range(24) for minute in (0, 30)]
@@ -405,17 +405,46 @@ async def test_a_run_that_is_still_going_on_is_told_as_a_skipped_tick_and_not_as
         assert (await world.rows(Schedule))[0].next_due == START + timedelta(hours=25)
 
 
-async def test_a_consent_that_no_longer_holds_is_told_at_each_tick(
+async def test_a_consent_that_no_longer_holds_is_told_once_to_the_owner_and_to_those_who_can_renew_it(
+    world: ServicesWorld, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.people.set_admins(ADMIN, [ADMIN.user_id])
+    await scheduled(world, channel="")
+    monkeypatch.setattr(consents, "CONSENT_VERSION", "2031-01.1")
+    for wait in (timedelta(hours=1), timedelta(days=1), timedelta(days=1)):
+        clock.shift(wait)
+        async with scheduler_of(world):
+            assert await world.rows(Run) == []
+    told = await world.heard("schedule.skipped")
+    assert {(one.channel, one.facts["code"]) for one in told} == {
+        (ANN.user_id, "consent-outdated"),
+        (ADMIN.user_id, "consent-outdated"),
+    }
+    assert len(told) == 2
+    assert "agree" in told[0].facts["text"]
+    skipped = [entry for entry in await world.rows(AuditEntry) if entry.action == "schedule.skipped"]
+    assert len(skipped) == 3
+
+
+async def test_what_stands_in_the_way_again_after_a_run_is_told_again(
     world: ServicesWorld, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scheduled(world, channel="")
-    monkeypatch.setattr(consents, "CONSENT_VERSION", "2031-01.1")
-    clock.shift(timedelta(hours=1))
+    with monkeypatch.context() as newer:
+        newer.setattr(consents, "CONSENT_VERSION", "2031-01.1")
+        clock.shift(timedelta(hours=1))
+        async with scheduler_of(world):
+            assert await world.rows(Run) == []
+    clock.shift(timedelta(days=1))
     async with scheduler_of(world):
-        assert await world.rows(Run) == []
-        (message,) = await world.heard("schedule.skipped")
-        assert (message.channel, message.facts["code"]) == (ANN.user_id, "consent-outdated")
-        assert "agree" in message.facts["text"]
+        (run,) = await world.rows(Run)
+    async with world.database.write() as session:
+        run.status = RunStatus.DONE
+        session.add(run)
+    monkeypatch.setattr(consents, "CONSENT_VERSION", "2032-01.1")
+    clock.shift(timedelta(days=1))
+    async with scheduler_of(world):
+        assert len([one for one in await world.heard("schedule.skipped") if one.channel == ANN.user_id]) == 2
 
 
 @pytest.mark.parametrize("state", ["paused", "detached", "withdrawn"])

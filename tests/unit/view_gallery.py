@@ -506,6 +506,7 @@ def _tidings(t: Translator, s: Size) -> Made:
         "text": s.text[:2_000],
         "reason": s.text[:500],
     }
+    yield "message", tidings.skipped, tidings.skipped(t, {**facts, "code": "consent-outdated"})
     for tell in (tidings.skipped, tidings.missed, tidings.detached, tidings.approved, tidings.declined):
         yield "message", tell, tell(t, facts)
     yield "message", tidings.recovered, tidings.recovered(t, a_run(s))

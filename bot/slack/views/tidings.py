@@ -19,7 +19,10 @@ def skipped(t: Translator, facts: Facts) -> Json:
     said = _("*{name}* did not run at {time} as scheduled. {why}").format(
         name=safe(facts["export"]), time=_when(t, facts["due"]), why=safe(facts["text"])
     )
-    return _message(said, kit.button(_("Show exports"), Action.EXPORTS))
+    buttons = [kit.button(_("Show exports"), Action.EXPORTS)]
+    if facts.get("code") == "consent-outdated" and facts.get("connection_id"):
+        buttons.insert(0, kit.button(_("Read and agree"), Action.AGREE_AGAIN, facts["connection_id"], style="primary"))
+    return _message(said, *buttons)
 
 
 def missed(t: Translator, facts: Facts) -> Json:
