@@ -71,10 +71,10 @@ class Brands:
         """
         called_off = called_off or asyncio.Event()
         async with self._turn(brand_id, called_off):
-            taken = await unless(called_off, self._take(brand_id))
             limiter = self.limiter(brand_id, share)
-            limiter.restore(self._ages(taken))
             try:
+                taken = await unless(called_off, self._take(brand_id))
+                limiter.restore(self._ages(taken))
                 async with asyncio.TaskGroup() as group, self.client(key, brand_id, share) as client:
                     renewal = group.create_task(self._renew(brand_id), name=f"lease-{brand_id}")
                     try:

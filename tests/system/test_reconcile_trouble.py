@@ -393,8 +393,9 @@ async def test_a_run_waits_while_a_living_process_holds_the_brands_lease(
 
     running = asyncio.create_task(w.run())
     await until_waiting(w)
+    while not w.engine.resting:  # noqa: ASYNC110  so that the dispatcher lets runs of other brands go on
+        await asyncio.sleep(0.01)
     assert not (await w.asked())[3:]
-    assert len(w.engine.resting) == 1  # so the dispatcher lets runs of other brands go on
     await lease.release(w.database, connection.brand_id, "elsewhere:1:1.00", [])
     run = await running
 
@@ -419,6 +420,28 @@ async def test_a_run_that_waits_for_its_turn_can_be_cancelled_at_once(
     run = await first
 
     assert (run.status, run.error_code, run.requests) == (RunStatus.CANCELLED, "run-cancelled", 0)
+
+
+async def test_a_run_cancelled_while_it_takes_the_lease_gives_it_back(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    await w.make_export()
+    take, taken = lease.take, asyncio.Event()
+
+    async def take_and_linger(*arguments: Any) -> lease.Taken | None:
+        await take(*arguments)
+        taken.set()
+        await asyncio.Event().wait()
+        return None
+
+    monkeypatch.setattr(lease, "take", take_and_linger)
+    running = asyncio.create_task(w.run())
+    await taken.wait()
+    await cancel(w)
+
+    assert (await running).status is RunStatus.CANCELLED
+    assert [row.released for row in await w.rows(Lease)] == [True]
 
 
 async def test_a_run_that_reads_for_long_can_be_cancelled_at_once(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
