@@ -133,6 +133,9 @@ BAD = {
     "FERRY_SWEEP_SECONDS": ("soon", "a list such as [5, 60]"),
     "FERRY_SECRET_KEYS": ("s3cret-value", "each key is 32 bytes in URL-safe base64"),
     "FERRY_DATABASE_URL": ("postgresql://db/ferry", "sqlite+aiosqlite:///"),
+    "FERRY_DATAVERSE_URL": ("contoso.crm4.dynamics.com", "an environment's address begins with https://"),
+    "FERRY_DATAVERSE_CA": ("/no/such/file.pem", "there is no such file"),
+    "FERRY_HOOK_PORT": ("70000", "less than or equal to 65535"),
     "FERRY_LOG_LEVEL": ("loud", "choose DEBUG, INFO, WARNING"),
 }
 

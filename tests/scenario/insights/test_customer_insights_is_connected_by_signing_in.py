@@ -3,96 +3,11 @@
 reference: customer-insights.md §1 (Add yourself as export user, then Save); slack-platform.md (views, hashes, stack).
 """
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-from sqlmodel import select
 
-from bot.sandbox.slack.client import Modal, Person
-from bot.settings import Settings
-from storage.models import Connection, ExportUser
-from tests.scenario.conftest import Ferry, Json, form, submit
-from tests.system.dataverse_emulator_api import Api, fresh_api, running
-
-FORM = "Connect Omnisend"
-
-
-@pytest.fixture(scope="module")
-async def env() -> AsyncIterator[Json]:
-    async with running("--profiles", "200", "--segment", "VIP:0.2", "--time-scale", "10") as announced:
-        yield announced
-
-
-@pytest.fixture
-async def insights(env: Json) -> AsyncIterator[Api]:
-    async with fresh_api(env) as api:
-        yield api
-
-
-@pytest.fixture
-def settings(settings: Settings, env: Json, insights: Api) -> Settings:
-    return settings.model_copy(
-        update={
-            "dataverse_url": env["url"],
-            "dataverse_hosts": ["127.0.0.1"],
-            "dataverse_ca": Path(env["ca"]),
-            "entra_tenant": env["tenant"],
-            "entra_client_id": env["device_client_id"],
-            "entra_app_id": env["client_id"],
-            "entra_app_secret": type(settings.entra_app_secret)(env["client_secret"]),
-            "entra_authority": env["authority"],
-        }
-    )
-
-
-async def begun(ferry: Ferry) -> Modal:
-    """The form, filled in for Customer Insights, up to who reads."""
-    await ferry.ada.command("/ferry connect", channel="marketing")
-    connect = await form(ferry.ada, FORM)
-    await connect.fill({"Display name": "Acme Shop", "Omnisend API key": ferry.omnisend.key, "I agree": True})
-    await ferry.ada.choose("Profiles from", _label(connect, "Customer Insights"))
-    await shows(ferry.ada, "Add yourself as export user")
-    return await form(ferry.ada, FORM)
-
-
-def _label(modal: Modal, beginning: str) -> str:
-    """The option that begins like this."""
-    texts = [
-        option["text"]["text"]
-        for block in modal.view["blocks"]
-        if block["type"] == "input"
-        for option in block["element"].get("options", ())
-    ]
-    return next(str(text) for text in texts if text.startswith(beginning))
-
-
-async def shows(person: Person, text: str) -> str:
-    screen = await person.wait_for(lambda one: one.modal is not None and text in one.modal_text)
-    return screen.modal_text
-
-
-async def code(ferry: Ferry, insights: Api) -> str:
-    """The code on the screen, which is the one that Entra waits for."""
-    text = await shows(ferry.ada, "Enter the code")
-    (waiting,) = (await insights.look("device"))["user_codes"]
-    assert waiting in text
-    assert insights.env["verification_uri"] in text
-    return str(waiting)
-
-
-async def answer(ferry: Ferry, insights: Api, action: str = "approve") -> None:
-    await insights.control("device", user_code=await code(ferry, insights), action=action)
-
-
-async def connections(ferry: Ferry) -> list[Connection]:
-    async with ferry.app.database.read() as session:
-        return list((await session.exec(select(Connection))).all())
-
-
-async def export_users(ferry: Ferry) -> list[ExportUser]:
-    async with ferry.app.database.read() as session:
-        return list((await session.exec(select(ExportUser))).all())
+from tests.scenario.conftest import Ferry, Start, form, submit
+from tests.scenario.insights.conftest import FORM, answer, begun, code, connections, export_users, label, shows
+from tests.system.dataverse_emulator_api import Api
 
 
 async def test_an_admin_signs_in_saves_and_a_segment_is_exported_in_that_name(ferry: Ferry, insights: Api) -> None:
@@ -171,7 +86,7 @@ async def test_a_sign_in_outlives_its_window_and_is_there_in_the_next_form(ferry
     await ferry.ada.message("It is kept for a day", channel="dm")
     await ferry.ada.command("/ferry connect", channel="marketing")
     connect = await form(ferry.ada, FORM)
-    await ferry.ada.choose("Profiles from", _label(connect, "Customer Insights"))
+    await ferry.ada.choose("Profiles from", label(connect, "Customer Insights"))
     await shows(ferry.ada, f"Signed in as *{insights.env['people'][0]}*")
 
 
@@ -197,3 +112,23 @@ async def test_an_export_user_is_changed_from_the_connections_menu(ferry: Ferry,
     await answer(ferry, insights)
     await shows(ferry.ada, f"reads profiles as *{insights.env['people'][0]}* now")
     assert [user.kind for user in await export_users(ferry)] == ["person"]
+
+
+async def test_an_environment_that_the_tenant_does_not_know_is_said_before_anybody_signs_in(
+    ferry: Ferry, insights: Api
+) -> None:
+    source = ferry.app.engine.sources.insights
+    assert source is not None
+    source.environment = "https://127.0.0.1:1"
+    await begun(ferry)
+    await ferry.ada.click("Add yourself as export user")
+    await shows(ferry.ada, "knows no environment https://127.0.0.1:1")
+    assert await export_users(ferry) == []
+
+
+async def test_a_code_that_a_restart_made_useless_says_so(start: Start, insights: Api) -> None:
+    async with start() as ferry:
+        await begun(ferry)
+        await ferry.ada.click("Add yourself as export user")
+        await code(ferry, insights)
+    await shows(ferry.ada, "The bot is being restarted")
