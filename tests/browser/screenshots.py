@@ -6,6 +6,7 @@ the README shows go to `docs/screenshots`.
 """
 
 import asyncio
+import copy
 import html
 import re
 import shutil
@@ -21,6 +22,8 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 from bot.sandbox.room.command import served
 from bot.sandbox.room.house import House, Plan, opened
+from bot.sandbox.slack.errors import Json
+from bot.sandbox.slack.forms import Form
 from tests.browser.conftest import Screen
 from tests.unit.view_gallery import SHORT, Exhibit, exhibits
 
@@ -110,6 +113,7 @@ async def take_all() -> Path:
             screen = await _open(browser, address)
             await _story(album, screen, house)
             await _narrow(album, browser, address)
+            await _insights(album, browser, Path(folder) / "insights")
             await _views(album, browser, address)
             await browser.close()
     return await asyncio.to_thread(album.bind)
@@ -286,6 +290,21 @@ async def _looking(album: Album, screen: Screen) -> None:
     await screen.page.get_by_role("switch", name="Omnisend is down").click()
 
 
+async def _insights(album: Album, browser: Browser, folder: Path) -> None:
+    """Customer Insights as the source: somebody signs in to read."""
+    async with opened(Plan(folder, profiles=PROFILES, dataverse=True)) as house, served(house) as address:
+        screen = await _open(browser, address)
+        await screen.page.get_by_role("tab", name="Source").click()
+        await screen.command("/ferry connect")
+        form = await screen.titled("Connect Omnisend")
+        await form.get_by_role("button", name="Add yourself as export user").click()
+        await expect(screen.page.get_by_role("button", name="Continue")).to_be_visible()
+        await album.take(screen.page, "sign-in", "Signing in to read Customer Insights")
+        await screen.page.get_by_role("button", name="Continue").click()
+        await expect(form).to_contain_text("who can read")
+        await album.take(screen.page, "signed-in", "Signed in")
+
+
 async def _narrow(album: Album, browser: Browser, address: str) -> None:
     screen = await _open_narrow(browser, address)
     await screen.become_from_menu(CARL)
@@ -312,7 +331,7 @@ async def _open_narrow(browser: Browser, address: str) -> NarrowScreen:
 # --- every view that can be built
 
 _SHOW = """
-async ([surface, payload]) => {
+async ([surface, payload, values]) => {
   const { showBlocks } = await import(new URL("web/js/blocks.js", location.href));
   const { Modals } = await import(new URL("web/js/modals.js", location.href));
   const world = { locale: "en-US", zone: "Europe/Berlin", people: [], channels: [], groups: [], me: { id: "U1" },
@@ -328,10 +347,10 @@ async ([surface, payload]) => {
   document.getElementById("messages").hidden = document.getElementById("nothing").hidden = true;
   if (surface === "modal") {
     const modals = new Modals({ place: () => place, submit: nothing, close: nothing });
-    modals.show([{ id: String(Math.random()), errors: {}, trouble: null, state: { values: {} }, ...payload }], world);
+    modals.show([{ id: String(Math.random()), errors: {}, trouble: null, state: { values }, ...payload }], world);
   } else {
     stage.replaceChildren();
-    showBlocks(stage, payload.blocks, place);
+    showBlocks(stage, payload.blocks, place, { values });
   }
 }
 """
@@ -346,13 +365,24 @@ async def _views(album: Album, browser: Browser, address: str) -> None:
             chosen[exhibit.name] = exhibit
     screen = await _open(browser, address, viewport=TALL)
     for number, exhibit in enumerate(chosen.values()):
-        await screen.page.evaluate(_SHOW, [exhibit.surface, exhibit.payload])
+        payload = _with_ids(exhibit.payload)
+        await screen.page.evaluate(_SHOW, [exhibit.surface, payload, Form.fresh(payload.get("blocks", [])).values])
         part = screen.page.locator("#modal" if exhibit.surface == "modal" else "#home")
         await expect(part).to_be_visible()
         name = re.sub(r"\W+", "-", exhibit.name)
         length = "" if exhibit.name.startswith(SHORT.label) else " (the longest data)"
         caption = f"{exhibit.function.removeprefix('bot.slack.views.')}{length}"
         await album.take(screen.page, f"view-{number:03}-{name}", caption, part)
+
+
+def _with_ids(payload: Json) -> Json:
+    """As Slack has it: blocks and elements that the bot did not name get ids."""
+    named = copy.deepcopy(payload)
+    for number, block in enumerate(named.get("blocks", [])):
+        block.setdefault("block_id", f"block-{number}")
+        for at, element in enumerate(block.get("elements", ())):
+            element.setdefault("action_id", f"action-{at}")
+    return named
 
 
 if __name__ == "__main__":
