@@ -225,3 +225,12 @@ async def test_a_long_channel_begins_with_its_newest_messages(app: AnyApp, shown
     await shown.page.get_by_role("button", name="Show earlier messages").click()
     await expect(shown.page.get_by_text("Message 4.", exact=True)).to_have_count(1)
     await expect(shown.page.get_by_role("button", name="Show earlier messages")).to_be_hidden()
+
+
+async def test_texts_that_are_hard_to_read_are_shown_all_the_same(app: AnyApp, shown: Screen) -> None:
+    hard = (">" * 2900, "*" * 2900, "`" * 2900, "*_~`<" * 580, "**a" * 900, "- " * 900, "[a](" * 700)
+    await app.send(*(text(words) for words in hard))
+    await app.send(*({"type": "markdown", "text": words[:1500]} for words in hard))
+    await app.send(text("*The end*"))
+    await expect(shown.message("The end").locator(".text strong")).to_be_visible()
+    await expect(shown.page.locator(".message .block-markdown")).to_have_count(len(hard))

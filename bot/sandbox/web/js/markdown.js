@@ -5,6 +5,8 @@ import { h } from "./dom.js";
 import { emojified } from "./emoji.js";
 import { outward } from "./words.js";
 
+const DEEPEST = 8; // quotes and lists within one another; what lies deeper is shown as it is written
+
 /** The blocks of a text. */
 export function markdown(text) {
   return blocks(text.replaceAll("\r\n", "\n").split("\n"));
@@ -20,16 +22,23 @@ const RULES = [
   { begins: /\|/, make: table },
 ];
 
-function blocks(lines) {
+function blocks(lines, depth = 0) {
   const nodes = [];
   let at = 0;
   while (at < lines.length) {
-    const rest = lines.slice(at);
-    const made = RULES.filter((one) => one.begins.test(rest[0])).map((one) => one.make(rest)).find(Boolean) ?? paragraph(rest);
+    const made = block(lines.slice(at), depth);
     if (made.node) nodes.push(made.node);
     at += made.length;
   }
   return nodes;
+}
+
+function block(lines, depth) {
+  for (const rule of RULES) {
+    const made = rule.begins.test(lines[0]) && rule.make(lines, depth);
+    if (made) return made;
+  }
+  return paragraph(lines);
 }
 
 function paragraph(lines) {
@@ -52,15 +61,17 @@ function fenced(lines) {
   return { node: h("pre", {}, lines.slice(1, last).join("\n")), length: end < 0 ? lines.length : end + 1 };
 }
 
-function quote(lines) {
+function quote(lines, depth) {
+  if (depth >= DEEPEST) return null;
   let length = 0;
   while (length < lines.length && /^ {0,3}>/.test(lines[length])) length += 1;
-  return { node: h("blockquote", {}, blocks(lines.slice(0, length).map((line) => line.replace(/^ {0,3}> ?/, "")))), length };
+  return { node: h("blockquote", {}, blocks(lines.slice(0, length).map((line) => line.replace(/^ {0,3}> ?/, "")), depth + 1)), length };
 }
 
 const ITEM = /^( {0,3})([-*+]|(\d{1,9})[.)])(\s+)(.*)$/;
 
-function list(lines) {
+function list(lines, depth) {
+  if (depth >= DEEPEST) return null;
   const first = ITEM.exec(lines[0]);
   const ordered = Boolean(first[3]);
   const items = [];
@@ -75,12 +86,12 @@ function list(lines) {
     else break;
     length += 1;
   }
-  return { node: h(ordered ? "ol" : "ul", { start: ordered && first[3] !== "1" ? first[3] : null }, items.map(listItem)), length };
+  return { node: h(ordered ? "ol" : "ul", { start: ordered && first[3] !== "1" ? first[3] : null }, items.map((item) => listItem(item, depth + 1))), length };
 }
 
-function listItem({ lines }) {
+function listItem({ lines }, depth) {
   const [, ticked, text] = /^\[([ xX])\]\s+(.*)$/.exec(lines[0]) ?? [null, null, lines[0]];
-  const inner = blocks([text, ...lines.slice(1)]).flatMap((node, index) => (index === 0 && node.matches("p:not([role])") ? [...node.childNodes] : [node]));
+  const inner = blocks([text, ...lines.slice(1)], depth).flatMap((node, index) => (index === 0 && node.matches("p:not([role])") ? [...node.childNodes] : [node]));
   if (ticked === null) return h("li", {}, inner);
   return h("li", { class: "task" }, h("span", { class: "task-mark", role: "img", "aria-label": ticked === " " ? "open" : "done" }, ticked === " " ? "☐" : "☑"), " ", inner);
 }
