@@ -146,7 +146,8 @@ async def test_new_messages_are_said_aloud_and_old_ones_are_not(ferry: Ferry, sc
 
 
 async def test_a_person_has_a_language_that_the_app_hears_of(ferry: Ferry, screen: Screen) -> None:
-    await screen.page.get_by_label("Language", exact=True).select_option("fr-FR")
+    async with screen.page.expect_response(lambda answer: answer.request.method == "PATCH"):
+        await screen.page.get_by_label("Language", exact=True).select_option("fr-FR")
     people = (await ferry.slack.state())["people"]
     ada = next(one for one in people if one["name"] == "ada")
     assert ada["locale"] == "fr-FR"
