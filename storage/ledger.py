@@ -5,7 +5,7 @@ tuples: five times faster than through the ORM, and a million rows pass here. Ro
 other, since changes go out in digest order, so that a batch is a range of the primary key.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,7 +83,7 @@ async def open_book(session: AsyncSession, team_id: str, export_id: int, brand_i
     return book
 
 
-async def read_book(database: Database, book_id: int) -> AsyncIterator[pa.RecordBatch]:
+async def read_book(database: Database, book_id: int) -> AsyncGenerator[pa.RecordBatch, None]:
     """The whole book as Arrow, in digest order; `LEDGER_SCHEMA`."""
     async with database.read() as session:
         connection = await session.connection()

@@ -4,7 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
@@ -263,8 +263,9 @@ class Reconciliation:
         if job.trigger is Trigger.RETRY:
             async with self._database.write() as session:
                 await ledger.forget_rejections(session, job.book_id)
-        async for batch in ledger.read_book(self._database, job.book_id):
-            await staging.do(Staging.add_ledger, batch)
+        async with aclosing(ledger.read_book(self._database, job.book_id)) as batches:
+            async for batch in batches:
+                await staging.do(Staging.add_ledger, batch)
         async with self._database.read() as session:
             held = await ledger.held_digests(session, job.connection.brand_id)
             refused = await ledger.standing_rejections(session, job.book_id)
