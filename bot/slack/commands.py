@@ -8,10 +8,10 @@ from bot.slack.configure import Configuring
 from bot.slack.connect import Connecting
 from bot.slack.desk import Desk
 from bot.slack.ids import Action
-from bot.slack.operate import Operating
+from bot.slack.operate import Operating, line_of
 from bot.slack.parse import Request, Verb, parse
 from bot.slack.router import Router
-from bot.slack.views import common
+from bot.slack.views import common, exports
 from bot.slack.visit import Flow, Visit
 from bot.slack.workspace import Settling
 from storage.models import ConnectionState
@@ -68,13 +68,24 @@ class Commands:
     async def typed(self, visit: Visit) -> None:
         request = parse(visit.text)
         if request.verb is None:
-            await visit.say(common.unknown_command(visit.t, visit.text, request.near, request.rest))
+            await self._unknown(visit, request)
         elif request.verb is Verb.EXPORT:
             await self._export(visit, request.rest)
         elif request.verb in self._flows:
             await self._flows[request.verb](visit)
         else:
             await self._act_on_export(visit, request)
+
+    async def _unknown(self, visit: Visit, request: Request) -> None:
+        """No verb: perhaps the name of an export alone, else the verb that was nearly typed."""
+        actor = await visit.actor()
+        try:
+            export = await self._services.exports.find(actor, visit.text)
+        except ExportUnknown:
+            await visit.say(common.unknown_command(visit.t, visit.text, request.near, request.rest))
+            return
+        view = await self._services.exports.get(actor, export.id or 0)
+        await visit.say(exports.one(visit.t, line_of(view), actor.zone))
 
     async def _export(self, visit: Visit, name: str) -> None:
         """`/ferry export [NAME]`: a new one, or the one that has this name already."""

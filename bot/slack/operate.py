@@ -162,7 +162,10 @@ class Operating:
     async def cancel(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)
         run = await self._services.runs.cancel(actor, int(visit.value))
-        said = visit.t.gettext("*{name}* is being stopped; what Omnisend has accepted stays and is remembered.")
+        if run.status.active:
+            said = visit.t.gettext("*{name}* is being stopped; what Omnisend has accepted stays and is remembered.")
+        else:  # it had not begun, or its question was open
+            said = visit.t.gettext("*{name}* is cancelled.")
         if visit.message is None or visit.message.get("ts") != run.report_ts:  # the live message shows it by itself
             await visit.prepare(visit.t.gettext("Cancel"))
             await visit.say(common.note(said.format(name=kit.safe(run.export_name))))

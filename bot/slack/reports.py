@@ -121,10 +121,14 @@ class Reports:
         return Delivery(await self._gateway.post(message.channel, await self._redirected(message, view)))
 
     async def _close_question(self, message: OutboxMessage, run: Run, t: Translator) -> None:
-        """A question that expired or was overtaken loses its buttons."""
-        if run.findings and run.status is RunStatus.SKIPPED:
+        """A question that expired, was overtaken or whose run was cancelled loses its buttons."""
+        said = {
+            RunStatus.SKIPPED: t.gettext("The run was skipped."),
+            RunStatus.CANCELLED: t.gettext("The run was cancelled."),
+        }
+        if run.findings and run.status in said:
             for _, posted in await self._mailbox.posted(message.team_id, f"run-{run.id}-asking-"):
-                await self.condense_question(run, posted, t.gettext("The run was skipped."))
+                await self.condense_question(run, posted, said[run.status])
 
     async def condense_question(self, run: Run, posted: Posted, text: str) -> None:
         try:

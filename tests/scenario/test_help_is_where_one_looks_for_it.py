@@ -48,6 +48,15 @@ async def test_run_without_a_name_offers_the_exports_that_one_may_run(ferry: Fer
     await ferry.carl.message("is up to date at Omnisend", channel="marketing")
 
 
+async def test_a_name_without_a_verb_shows_what_can_be_done_with_that_export(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    await ferry.carl.command("/ferry newsletter")
+    assert (await ferry.carl.message("*Newsletter*")).buttons == ["Run", "Preview", "History", "Edit…"]
+    await ferry.ada.command("/ferry newslet")
+    await ferry.ada.message("I don't know “newslet”")
+
+
 async def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(ferry: Ferry) -> None:
     await ferry.connect()
     await ferry.set_up()

@@ -76,6 +76,14 @@ async def test_a_question_that_a_newer_run_overtook_is_closed(ferry: Ferry) -> N
     assert question.buttons == []
 
 
+async def test_a_question_whose_run_is_cancelled_is_closed(ferry: Ferry) -> None:
+    await _asked(ferry)
+    await ferry.carl.command("/ferry cancel newsletter", channel="general")
+    await ferry.carl.message("*Newsletter* is cancelled.", channel="general")
+    closed = await ferry.vera.message("The run was cancelled.", channel="marketing")
+    assert closed.buttons == []
+
+
 async def test_a_viewer_can_not_answer(ferry: Ferry) -> None:
     ferry.source.segment("VIP", [])
     await ferry.connect(Audience.ADMINS)

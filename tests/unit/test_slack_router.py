@@ -3,6 +3,7 @@
 reference: slack-platform.md §3 (interaction rules), §4 (payload shapes), §11 (manifest, scopes)
 """
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -71,6 +72,31 @@ def test_the_manifest_asks_for_what_the_gateway_calls_and_nothing_more() -> None
     called = {method for method in known if f'"{method}"' in source}
     assert asked == {scope for scope, methods in SCOPES.items() if not methods or methods & called}
     assert called == known
+
+
+def test_the_manifest_subscribes_to_the_events_that_are_heard_and_no_others() -> None:
+    manifest = yaml.safe_load((ROOT / "manifest.yml").read_text(encoding="utf-8"))
+    heard = {
+        name
+        for path in (ROOT / "bot" / "slack").glob("*.py")
+        for name in re.findall(r"""router\.event\(["'](\w+)["']""", path.read_text(encoding="utf-8"))
+    }
+    assert heard == set(manifest["settings"]["event_subscriptions"]["bot_events"])
+    assert [command["command"] for command in manifest["features"]["slash_commands"]] == [ids.SLASH_COMMAND]
+    assert manifest["settings"]["interactivity"]["is_enabled"]
+
+
+def test_no_other_module_calls_slack_than_those_the_manifest_is_held_against() -> None:
+    """Whatever calls the Web API does it through the gateway (or, to connect, through the sockets)."""
+    callers = {
+        path.name
+        for path in (ROOT / "bot").rglob("*.py")
+        if "sandbox" not in path.parts
+        and re.search(
+            r"client\.(chat|views|users|usergroups|files|conversations|auth|apps)_", path.read_text(encoding="utf-8")
+        )
+    }
+    assert callers == {"gateway.py", "sockets.py"}
 
 
 def test_the_manifest_explains_each_scope_beside_it() -> None:

@@ -401,6 +401,8 @@ def _runs(t: Translator, s: Size) -> Made:
     for shown in (lines, []):
         yield "message", exports.status, exports.status(t, active if shown else [], shown, "Europe/Berlin")
         yield "message", exports.exports, exports.exports(t, shown, "Europe/Berlin")
+    for line in lines[:3]:
+        yield "message", exports.one, exports.one(t, line, "Europe/Berlin")
     past = [a_run(s, id=s.number + n, status=RunStatus.DONE) for n in range(20)]
     for shown_runs in (past, past[:1], []):
         made = history.history(t, s.name, s.number, shown_runs, "Asia/Tokyo", may_run=bool(shown_runs))

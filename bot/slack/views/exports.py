@@ -37,7 +37,7 @@ def status(t: Translator, active: Sequence[Run], lines: Sequence[ExportLine], zo
         for run in active[:10]:
             words = status_words(t, run.status) if run.status is RunStatus.ASKING else stage_words(t, run.stage)
             text = f"*{safe(run.export_name)}* – {words}"
-            if sent := progress(t, run, Pace()):
+            if run.status.active and (sent := progress(t, run, Pace())):
                 text += f"\n{sent}"
             button = run_button(t, run) if run.export_id in mine else None
             blocks.append(kit.section(f"{text}\n{run_words(t, run)}", button, block=f"active-{run.id}"))
@@ -45,16 +45,47 @@ def status(t: Translator, active: Sequence[Run], lines: Sequence[ExportLine], zo
         blocks.append(kit.section("*" + _("Exports") + "*"))
         for line in lines[:20]:
             button = kit.button(_("Run"), Action.RUN, line.id, label=_("Run {name}").format(name=line.name))
+            startable = line.may_run and line.id not in {run.export_id for run in active if run.status.active}
             blocks.append(
-                kit.section(line_words(t, line, zone), button if line.may_run else None, block=f"export-{line.id}")
+                kit.section(line_words(t, line, zone), button if startable else None, block=f"export-{line.id}")
             )
         if len(lines) > 20:
             blocks.append(kit.context(_("… and {count} more in the app's Home.").format(count=len(lines) - 20)))
     else:
         blocks.append(kit.section(_("There are no exports yet.")))
         blocks.append(kit.actions(kit.button(_("New export"), Action.EXPORT, style="primary")))
-    summary = t.ngettext("{n} export is running.", "{n} exports are running.", len(active)).format(n=len(active))
-    return kit.message(summary if active else _("Nothing is running."), blocks)
+    return kit.message(_what_runs(t, active), blocks)
+
+
+def _what_runs(t: Translator, active: Sequence[Run]) -> str:
+    running = sum(run.status.active for run in active)
+    asking = len(active) - running
+    said = []
+    if running or not asking:
+        said.append(
+            t.ngettext("{n} export is running.", "{n} exports are running.", running).format(n=t.number(running))
+            if running
+            else t.gettext("Nothing is running.")
+        )
+    if asking:
+        said.append(
+            t.ngettext("{n} export waits for an answer.", "{n} exports wait for an answer.", asking).format(
+                n=t.number(asking)
+            )
+        )
+    return " ".join(said)
+
+
+def one(t: Translator, line: ExportLine, zone: str) -> Json:
+    """An export that was named without a verb: how it stands, and what one may do with it."""
+    _ = t.gettext
+    buttons = [kit.button(_("History"), Action.HISTORY, line.id)]
+    if line.may_run:
+        buttons.insert(0, kit.button(_("Run"), Action.RUN, line.id, label=_("Run {name}").format(name=line.name)))
+        buttons.insert(1, kit.button(_("Preview"), Action.PREVIEW, line.id))
+    if line.may_edit:
+        buttons.append(kit.button(_("Edit…"), Action.EDIT_EXPORT, line.id))
+    return kit.message(safe(line.name), [kit.section(line_words(t, line, zone)), kit.actions(*buttons)])
 
 
 def run_button(t: Translator, run: Run) -> Json | None:

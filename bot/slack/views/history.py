@@ -82,8 +82,11 @@ def _seconds(run: Run) -> float:
 
 def _row(t: Translator, run: Run, zone: str, *, plain: bool = False) -> str:
     """One run as a line. `plain`: for being read aloud, without markup."""
-    _ = t.gettext
-    numbers = _("{members} members: {added} added, {changed} changed, {removed} removed, {rejected} rejected").format(
+    numbers = t.ngettext(
+        "{members} member: {added} added, {changed} changed, {removed} removed, {rejected} rejected",
+        "{members} members: {added} added, {changed} changed, {removed} removed, {rejected} rejected",
+        members(run),
+    ).format(
         members=t.number(members(run)),
         **{key: t.number(getattr(run, key)) for key in ("added", "changed", "removed", "rejected")},
     )

@@ -111,13 +111,14 @@ def _counts(t: Translator, run: Run) -> list[str]:
 
 def _segment(t: Translator, run: Run, segment: Json) -> str:
     """A segment here and at Omnisend, with Omnisend's own count. Nothing documents the address of its page there."""
-    _ = t.gettext
     contacts = segment.get("contacts")
     name = safe(segment.get("omnisend_name") or segment["name"])
-    here = t.number(segment["members"] if contacts is None else contacts)
-    return _("Segment <{omnisend}|{name}>: {here} contacts here; Omnisend's own count: {there}").format(
-        omnisend=OMNISEND_APP, name=name, here=here, there=_count_there(t, run, segment)
-    )
+    here = segment["members"] if contacts is None else contacts
+    return t.ngettext(
+        "Segment <{omnisend}|{name}>: {here} contact here; Omnisend's own count: {there}",
+        "Segment <{omnisend}|{name}>: {here} contacts here; Omnisend's own count: {there}",
+        here,
+    ).format(omnisend=OMNISEND_APP, name=name, here=t.number(here), there=_count_there(t, run, segment))
 
 
 def _count_there(t: Translator, run: Run, segment: Json) -> str:

@@ -330,7 +330,12 @@ def finding_words(t: Translator, finding: Mapping[str, Any]) -> str:
                 return _("*{segment}* has no members.").format(**facts)
             return _("*{segment}* fell from {before} to 0 members.").format(**facts)
         case "fall":
-            return _("*{segment}* fell from {before} to {members} members.").format(**facts)
+            left = int(finding.get("members") or 0)
+            return t.ngettext(
+                "*{segment}* fell from {before} to {members} member.",
+                "*{segment}* fell from {before} to {members} members.",
+                left,
+            ).format(**facts)
         case "ledger_behind":
             return _(
                 "Omnisend's segment has {at_omnisend} contacts, but this export remembers only {ledger}: its memory "
