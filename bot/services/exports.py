@@ -27,7 +27,7 @@ from bot.services.lookup import connection_for, connection_of, export_for
 from bot.services.masking import mask_value
 from bot.services.names import LONGEST, check_name, fold
 from bot.services.overview import ExportView, views
-from bot.services.ownership import own_segments, segments_of, selected_names
+from bot.services.ownership import own_segments, owned_elsewhere, segments_of, selected_names
 from bot.services.ports import Reads
 from bot.services.remarks import Remark, mapped_differently, subscription
 from bot.services.schedules import put_schedule, refresh_of
@@ -114,6 +114,14 @@ class Exports:
         """How many members a segment has now."""
         connection = await self._usable(actor, connection_id)
         return await (await self._engine.source_of(connection)).count(segment)
+
+    async def owned_elsewhere(
+        self, actor: Actor, connection_id: int, names: Sequence[str], export_id: int | None = None
+    ) -> dict[str, str]:
+        """Which of these segments the export can't have, since another has them at this brand: name → that export."""
+        connection = await self._usable(actor, connection_id)
+        async with self._database.read() as session:
+            return await owned_elsewhere(session, connection, names, export_id)
 
     async def unchanged_since(
         self, actor: Actor, connection_id: int, members: Mapping[str, int]

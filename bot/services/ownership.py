@@ -5,7 +5,7 @@ to a brand through one export only. The property, not the name, is what they wou
 one name in two sources, end up in the same property.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -88,25 +88,41 @@ async def was_sent(session: AsyncSession, export: Export, brand_id: str) -> bool
     return (await session.exec(statement)).first() is not None
 
 
+async def owned_elsewhere(
+    session: AsyncSession, connection: Connection, names: Sequence[str], export_id: int | None
+) -> dict[str, str]:
+    """The segments that another export has at this brand: name → that export's, empty if it is of another workspace."""
+    wanted = {segment_property(name): name for name in names}
+    found = await _owners(session, connection.brand_id, wanted, but=export_id)
+    return {
+        wanted[segment.property_name]: owner.name if owner.team_id == connection.team_id else ""
+        for segment, owner in found
+    }
+
+
 async def _refuse_owned(session: AsyncSession, export: Export, brand_id: str, wanted: Mapping[str, str]) -> None:
+    for segment, owner in await _owners(session, brand_id, wanted, but=export.id):
+        name = wanted[segment.property_name]
+        if owner.team_id != export.team_id:
+            raise SegmentOwnedElsewhere(segment=name)
+        raise SegmentOwned(segment=name, export=owner.name)
+
+
+async def _owners(
+    session: AsyncSession, brand_id: str, properties: Iterable[str], *, but: int | None
+) -> Sequence[tuple[ExportSegment, Export]]:
+    """The other exports that have one of these properties at a brand, the first first."""
     statement = (
         select(ExportSegment, Export)
         .join(Export, col(Export.id) == col(ExportSegment.export_id))
         .where(
             ExportSegment.brand_id == brand_id,
-            ExportSegment.export_id != export.id,
-            col(ExportSegment.property_name).in_(wanted),
+            col(ExportSegment.export_id).is_distinct_from(but),
+            col(ExportSegment.property_name).in_(properties),
         )
         .order_by(col(ExportSegment.id))
     )
-    found = (await session.exec(statement)).first()
-    if found is None:
-        return
-    segment, owner = found
-    name = wanted[segment.property_name]
-    if owner.team_id != export.team_id:
-        raise SegmentOwnedElsewhere(segment=name)
-    raise SegmentOwned(segment=name, export=owner.name)
+    return (await session.exec(statement)).all()
 
 
 def _move(segment: ExportSegment, connection: Connection) -> None:

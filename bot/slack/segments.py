@@ -1,4 +1,4 @@
-"""What somebody should know of the segments that they choose: too large, empty, long unchanged, unreadable."""
+"""What somebody should know of segments they choose: another export's, too large, empty, long unchanged, unreadable."""
 
 from bot.i18n import Translator
 from bot.services.actor import Actor
@@ -24,8 +24,17 @@ async def look_at_segments(services: Services, t: Translator, actor: Actor, draf
                 warnings.append(error.explain(t.gettext))
                 continue
         members[name] = known
+    owned = await _owned(services, t, actor, draft.connection_id, draft)
     sizes = _sizes(t, members, services.settings.max_profiles)
-    return [*warnings, *sizes, *await _unchanged(services, t, actor, draft.connection_id, members)]
+    return [*owned, *warnings, *sizes, *await _unchanged(services, t, actor, draft.connection_id, members)]
+
+
+async def _owned(services: Services, t: Translator, actor: Actor, connection_id: int, draft: Draft) -> list[str]:
+    """Said at once; saving would refuse them."""
+    found = await services.exports.owned_elsewhere(actor, connection_id, draft.segments, draft.export_id)
+    here = t.gettext("{segment} goes to this brand through the export {export} already: leave it out here.")
+    elsewhere = t.gettext("{segment} goes to this brand from another workspace already: leave it out here.")
+    return [(here if export else elsewhere).format(segment=name, export=export) for name, export in found.items()]
 
 
 def _sizes(t: Translator, members: dict[str, int], most: int) -> list[str]:

@@ -142,6 +142,7 @@ async def test_a_segment_that_another_export_has_is_refused_and_names_it(ferry: 
     await ferry.carl.command("/ferry export Second")
     modal = await form(ferry.carl, "New export")
     await modal.fill({"Segments": ["VIP"]})
+    await ferry.carl.wait_for(lambda one: "through the export First already: leave it out here" in one.modal_text)
     await submit(modal)
     screen = await ferry.carl.wait_for(lambda one: "through the export *First* already" in one.modal_text)
     assert screen.modal is not None

@@ -377,6 +377,16 @@ async def test_an_edit_that_leaves_the_times_alone_leaves_the_due_time_alone(wor
 # --- remarks
 
 
+async def test_segments_of_other_exports_are_known_before_anything_is_saved(world: ServicesWorld) -> None:
+    connection = await world.shared()
+    export = await world.export(connection)
+    key = id_of(connection)
+    assert await world.exports.owned_elsewhere(ANN, key, ["VIP", "New"]) == {"VIP": "VIP to shop"}
+    assert await world.exports.owned_elsewhere(ANN, key, ["VIP", "New"], export.id) == {}
+    with pytest.raises(Denied):
+        await world.exports.owned_elsewhere(BOB, key, ["VIP"])
+
+
 async def test_two_exports_that_make_one_attribute_from_different_fields_are_remarked(world: ServicesWorld) -> None:
     connection = await world.connection()
     await world.export(connection)
