@@ -135,6 +135,12 @@ async def test_what_is_wrong_stands_at_its_field_which_gets_the_focus(screen: Sc
     await expect(form.get_by_label("Display name")).to_have_value("Acme Shop")
 
 
+async def test_who_comes_first_is_shown_what_to_type_and_may_try_it(ferry: Ferry, screen: Screen) -> None:
+    await screen.page.get_by_role("button", name="Try /ferry").click()
+    await expect(screen.message("brings your customer segments")).to_be_visible()
+    await expect(screen.box).to_be_focused()
+
+
 async def test_new_messages_are_said_aloud_and_old_ones_are_not(ferry: Ferry, screen: Screen) -> None:
     await screen.command("/ferry help")
     said = screen.page.locator("#announcer")

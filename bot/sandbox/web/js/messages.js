@@ -115,7 +115,13 @@ function threadButton(message, replies, world, thread) {
   return h("button", { type: "button", class: "plain thread-button", data: { focus: `thread ${message.ts}` }, onclick: () => thread(message.ts) },
     h("span", { class: "thread-faces", "aria-hidden": "true" }, authors.map((id) => avatar(world.person(id), world.realName(id), "small"))),
     h("strong", {}, replies.length === 1 ? "1 reply" : `${replies.length} replies`),
-    h("span", { class: "muted small" }, `last ${moment(Number(last.ts), "{date_short_pretty} {time}", world)}`));
+    h("span", { class: "muted small" }, `last ${shortTime(last, world)}`));
+}
+
+/** When a message was sent: the time of day, and the date unless it was today. */
+function shortTime(message, world) {
+  const isToday = dayKey(momentSent(message), world) === dayKey(new Date(), world);
+  return moment(Number(message.ts), isToday ? "{time}" : "{date_short} {time}", world);
 }
 
 /** The picture of a person: their initials on a colour of their own. */

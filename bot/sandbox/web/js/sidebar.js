@@ -46,9 +46,8 @@ export class Sidebar {
 
   showLocales() {
     const { world } = this;
-    const names = new Intl.DisplayNames(["en"], { type: "language", style: "short" });
     const locales = LOCALES.includes(world.locale) ? LOCALES : [world.locale, ...LOCALES];
-    reconcile(by("locale"), locales.map((one) => ({ key: one, signature: one, make: () => h("option", { value: one }, names.of(one)) })));
+    reconcile(by("locale"), locales.map((one) => ({ key: one, signature: one, make: () => h("option", { value: one }, localeName(one, locales)) })));
     by("locale").value = world.locale;
   }
 
@@ -69,6 +68,14 @@ export class Sidebar {
     const text = others.map((one) => `${one.real_name} has ${counted(unread.direct(one.id))}.`).join(" ");
     if (by("elsewhere").textContent !== text) by("elsewhere").textContent = text;
   }
+}
+
+const NAMES = new Intl.DisplayNames(["en"], { type: "language", style: "short" });
+
+/** A language by its name, with the country where several of it are offered. */
+function localeName(locale, all) {
+  const language = locale.split("-", 1)[0];
+  return NAMES.of(all.filter((one) => one.startsWith(`${language}-`)).length > 1 ? locale : language);
 }
 
 function counted(count) {

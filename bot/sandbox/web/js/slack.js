@@ -301,8 +301,11 @@ export class Slack {
   }
 
   welcome() {
-    const tries = this.world.commands.map((one) => h("p", {}, "Type ", h("code", {}, one.command), ` below. ${one.description ?? ""}.`));
-    return [h("p", { class: "nothing-head" }, "Nothing was said here yet."), ...tries, h("p", { class: "muted" }, "You can be anybody: choose a person at the left.")];
+    const tries = this.world.commands.map((one) => [
+      h("p", {}, "Type ", h("code", {}, one.command), ` below. ${one.description ?? ""}.`),
+      h("p", {}, h("button", { type: "button", class: "button primary", onclick: () => this.send(one.command).then(() => by("composer-input").focus()) }, `Try ${one.command}`)),
+    ]);
+    return [h("p", { class: "nothing-head" }, "Nothing was said here yet."), ...tries.flat(), h("p", { class: "muted" }, "You can be anybody: choose a person at the left.")];
   }
 
   /** Say new messages to those who listen; what was there on arrival is not new. */

@@ -106,7 +106,13 @@ function contact(one, open) {
   const facts = Object.entries({ ...(status ? { status } : {}), ...one, ...one.customProperties }).filter(([key]) => !UNSHOWN.has(key));
   return h("li", {}, h("details", { open, data: { email: one.email ?? "" } },
     h("summary", {}, h("span", { class: "contact-email" }, one.email ?? one.phone), name && h("span", { class: "muted" }, name)),
-    h("dl", {}, facts.map(([key, value]) => [h("dt", {}, key), h("dd", {}, String(value))]))));
+    h("dl", {}, facts.map(([key, value]) => [h("dt", {}, key), h("dd", {}, readable(value))]))));
+}
+
+/** A value as it is stored; a moment without what nobody reads of it. */
+function readable(value) {
+  const [, day, time] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/.exec(value) ?? [];
+  return day ? `${day} ${time} UTC` : String(value);
 }
 
 async function copy(text) {
