@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.room.house import House, Plan, opened
+from bot.sandbox.room.insights import InsightsData, insights
 from bot.sandbox.room.source import ChangeFailed, NoSuchChange
 from bot.sandbox.slack.client import SlackWorld
 from tests.scenario.conftest import form, submit
@@ -55,10 +56,12 @@ async def test_customer_insights_is_tried_as_in_life_and_its_data_outlives_a_res
     plan = Plan(tmp_path, profiles=300, time_scale=500, dataverse=True)
     async with opened(plan) as house, SlackWorld(house.slack["url"]) as slack:
         ada = slack.person("ada")
+        assert isinstance(house.source, InsightsData)
         await _connect(house)
         await add_export(ada, "VIP")
         await run(ada)
         assert "*Added*\n0\n" not in await newest(ada, DONE)
+        url = house.source.told["url"]
         before = _members(await house.source.describe())
         for change in ("join", "leave", "edit", "break", "exodus"):
             assert await house.source.change(change)
@@ -70,6 +73,6 @@ async def test_customer_insights_is_tried_as_in_life_and_its_data_outlives_a_res
             await house.source.sign_in("NO-CODE", "ada.export@contoso.example", "approve")
         await run(ada)
         assert "*VIP* fell from" in await newest(ada, "please look before anything is sent")
-    async with opened(plan) as house:
-        assert _members(await house.source.describe()) == after
-        assert "sign in again" in house.notes[0]
+    async with insights(tmp_path / "kept" / "dataverse.json", plan.profiles) as data:
+        assert _members(await data.describe()) == after
+        assert data.told["url"] == url, "the address by which the bot knows the environment"

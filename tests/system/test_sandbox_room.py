@@ -21,18 +21,23 @@ import pytest
 
 from bot.sandbox.profiles import make_folder
 from bot.sandbox.room import state
-from bot.sandbox.room.command import served
+from bot.sandbox.room.command import play, served
+from bot.sandbox.room.errors import PortTaken, SourceNotThere, StateInUse, StateNewer
 from bot.sandbox.room.house import House, Plan, opened, opened_source
+from bot.sandbox.room.keeping import Kept
 from bot.sandbox.slack.client import SlackWorld
+from bot.sources.base import SourceError
 from tests.system.sandbox_story import ask_omnisend, count, newest, run, set_up
 
 PROFILES = 300
 
 
 @asynccontextmanager
-async def _command(state: Path, *arguments: str) -> AsyncIterator[tuple[Process, str]]:
+async def _command(folder: Path) -> AsyncIterator[tuple[Process, str]]:
     """`ferry sandbox` over a few profiles, and the address that its first line says; it is told to stop at the end."""
-    process = await _start(state, "--port", "0", "--profiles", str(PROFILES), *arguments)
+    command = (sys.executable, "-m", "bot.cli", "sandbox", "--no-browser", "--port", "0", "--state", str(folder))
+    options = ("--profiles", str(PROFILES))
+    process = await asyncio.create_subprocess_exec(*command, *options, stdin=PIPE, stdout=PIPE)
     assert process.stdout is not None
     try:
         address = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
@@ -42,11 +47,6 @@ async def _command(state: Path, *arguments: str) -> AsyncIterator[tuple[Process,
         if process.returncode is None:
             process.terminate()
         await process.communicate()
-
-
-async def _start(state: Path, *arguments: str) -> Process:
-    command = (sys.executable, "-m", "bot.cli", "sandbox", "--no-browser", "--state", str(state), *arguments)
-    return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
 
 
 async def _page(address: str) -> str:
@@ -68,7 +68,7 @@ async def test_the_command_serves_a_page_and_stops_with_everything_it_started(tm
         assert not _running(children)
 
 
-async def test_a_second_sign_ends_what_hangs_and_the_next_start_says_what_was_lost(tmp_path: Path) -> None:
+async def test_a_second_sign_ends_what_hangs_and_the_loss_is_remembered(tmp_path: Path) -> None:
     async with _command(tmp_path) as (process, address):
         await _page(address)
         children = psutil.Process(process.pid).children(recursive=True)
@@ -81,11 +81,16 @@ async def test_a_second_sign_ends_what_hangs_and_the_next_start_says_what_was_lo
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 30) == 0
         assert not _running(children)
-    async with _command(tmp_path) as (process, address):
-        await _page(address)
-        process.send_signal(signal.SIGINT)
-        stdout, _ = await process.communicate()
-        assert "ended by force" in stdout.decode()
+    assert Kept(tmp_path / "kept" / "slack.json").load(lambda _: None), "what the visitor is told at the next start"
+
+
+def test_a_stand_in_that_has_saved_has_lost_nothing(tmp_path: Path) -> None:
+    kept: list[dict[str, int]] = []
+    assert not Kept(tmp_path / "some.json").load(kept.append)
+    assert Kept(tmp_path / "some.json").load(kept.append), "the one before has not saved"
+    Kept(tmp_path / "some.json").save({"messages": 3})
+    assert not Kept(tmp_path / "some.json").load(kept.append)
+    assert kept == [{"messages": 3}]
 
 
 async def test_nothing_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
@@ -99,48 +104,44 @@ async def test_nothing_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None
         assert alive == []
 
 
-async def _refused(state: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status and complaint of a sandbox that does not start."""
-    process = await _start(state, *arguments)
-    _, stderr = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, " ".join(stderr.decode().split())
-
-
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, said = await _refused(tmp_path, "--port", str(port))
-    assert status == 1
-    assert f"Port {port} can't be used (Address already in use)" in said
-    assert "--port" in said
+        with pytest.raises(PortTaken, match=rf"Port {port} can't be used \(Address already in use\).*--port"):
+            await play(Plan(tmp_path), port=port, open_browser=False)
 
 
 async def test_state_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "about.json").write_text('{"format": 99}')
-    status, said = await _refused(tmp_path)
-    assert status == 1
-    assert "newer version" in said
-    assert "--fresh" in said
+    with pytest.raises(StateNewer, match=r"newer version.*--fresh"):
+        await play(Plan(tmp_path), port=0, open_browser=False)
     assert set(await asyncio.to_thread(os.listdir, tmp_path)) == {"about.json", "lock"}
 
 
 async def test_two_sandboxes_do_not_share_their_state(tmp_path: Path) -> None:
     with state.held(tmp_path) as folder:
         folder.tell("http://127.0.0.1:1/somewhere/")
-        status, said = await _refused(tmp_path, "--fresh")
-    assert status == 1
-    assert "Another sandbox is running" in said
-    assert "http://127.0.0.1:1/somewhere/" in said
+        with pytest.raises(StateInUse, match=r"Another sandbox is running.*http://127\.0\.0\.1:1/somewhere/"):
+            await play(Plan(tmp_path), port=0, fresh=True, open_browser=False)
 
 
-@pytest.mark.parametrize(
-    ("source", "complaint"),
-    [("nowhere", "There is no folder"), (".", "there is no profiles.parquet, profiles.csv or folder profiles in it")],
-)
-async def test_a_source_that_is_none_is_named(tmp_path: Path, source: str, complaint: str) -> None:
-    status, said = await _refused(tmp_path / "state", "--source", str(tmp_path / source))
-    assert status == 1
-    assert complaint in said
+async def test_a_fresh_start_forgets_only_what_a_sandbox_has_kept(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "token").write_text("old")
+    with state.held(tmp_path) as folder:
+        folder.clear()
+    assert set(await asyncio.to_thread(os.listdir, tmp_path)) == {"notes.txt", "lock"}
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotThere, match=r"There is no folder .*nowhere.*or the word dataverse"):
+        await play(Plan(tmp_path / "state", tmp_path / "nowhere"), port=0, open_browser=False)
+
+
+async def test_a_folder_without_profiles_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"there is no profiles\.parquet, profiles\.csv or folder profiles in it"):
+        await play(Plan(tmp_path / "state", tmp_path), port=0, open_browser=False)
 
 
 @pytest.fixture(scope="module")
