@@ -84,6 +84,7 @@ class Batcher:
         self._pause = pause
         self._brake = _Brake(settings.outage_patience, clock, pause)
         self._stopping = False
+        self._backlog: dict[int, Job] = {}  # by our id: claimed, and not begun to be posted
         self.batches = 0  # claimed so far
         self.unsent = 0  # contacts claimed and then not posted, since the run was stopped
 
@@ -106,11 +107,10 @@ class Batcher:
 
     async def _send(self, groups: AsyncIterator[list[Prepared]], *, canary: bool) -> None:
         jobs: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=2 * WORKERS)
-        backlog: dict[int, Job] = {}  # claimed, and not begun to be posted
         try:
             async with asyncio.TaskGroup() as tasks:
                 for number in range(WORKERS):
-                    tasks.create_task(self._work(jobs, backlog), name=f"post-{number}")
+                    tasks.create_task(self._work(jobs), name=f"post-{number}")
                 async for group in groups:
                     if canary and not self._stopping:
                         await self._send_canary(group[:1])
@@ -118,13 +118,13 @@ class Batcher:
                     if self._stopping:
                         break
                     claimed = await self._claim(group)
-                    backlog |= {job.batch.id: job for job in claimed}
+                    self._backlog |= {job.batch.id: job for job in claimed}
                     for job in claimed:
                         await jobs.put(job)
                 for _ in range(WORKERS):
                     await jobs.put(None)
         except BaseException as failure:
-            for job in backlog.values():  # so that the next run need not look for them at Omnisend
+            for job in list(self._backlog.values()):  # so that the next run need not look for them at Omnisend
                 await self._withhold(job)
             if isinstance(failure, BaseExceptionGroup):
                 raise first_cause(failure) from None
@@ -160,9 +160,8 @@ class Batcher:
 
     # --- submit
 
-    async def _work(self, jobs: asyncio.Queue[Job | None], backlog: dict[int, Job]) -> None:
+    async def _work(self, jobs: asyncio.Queue[Job | None]) -> None:
         while (job := await jobs.get()) is not None:
-            backlog.pop(job.batch.id)
             if self._stopping:
                 await self._withhold(job)
             else:
@@ -178,6 +177,7 @@ class Batcher:
             await self._brake.wait()
             if self._stopping:
                 return await (self._settler.give_up(job.batch) if posted else self._withhold(job))
+            self._backlog.pop(job.batch.id, None)
             try:
                 omnisend_id = await self._client.create_batch(body)
             except FateUnknown as error:
@@ -219,6 +219,7 @@ class Batcher:
 
     async def _withhold(self, job: Job) -> None:
         """The run was stopped before this batch was posted: its contacts are in the next run's difference."""
+        self._backlog.pop(job.batch.id, None)
         self.unsent += len(job.items)
         await self._settler.discard(job.batch)
 

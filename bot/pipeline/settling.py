@@ -161,14 +161,12 @@ class Settler:
         async with self._database.write() as session:
             await ledger.withdraw(session, batch.row)
         self._close(batch)
-        self._on_settled(self.tally)
 
     async def give_up(self, batch: OpenBatch) -> None:
         """A batch that was posted and did not turn up: its contacts are in doubt."""
         async with self._database.write() as session:
             await ledger.give_up(session, batch.row)
         self._close(batch)
-        self._on_settled(self.tally)
 
     async def settle_patched(self, batch: OpenBatch, refused: Sequence[Rejection], undone: Sequence[bytes]) -> None:
         """Removals by single calls are done as soon as they are answered."""
@@ -395,7 +393,6 @@ class Settler:
             await ledger.give_up(session, batch.row)
         self.tally.again += batch.payloads
         self._close(batch)
-        self._on_settled(self.tally)
 
     def _close(self, batch: OpenBatch, *, done: Collection[bytes] = (), rejected: int = 0) -> None:
         if batch.row.omnisend_id is not None:

@@ -256,6 +256,23 @@ async def test_a_refused_post_stops_the_sending_and_what_was_not_posted_is_forgo
     assert (await p.states()).count(CLAIMED) <= WORKERS  # only these have to be looked for at Omnisend
 
 
+async def test_a_sending_that_the_guard_stops_forgets_what_was_not_posted(p: Pipeline) -> None:
+    def stop(tally: Tally) -> None:
+        raise GuardStopped(rejected=1, tried=1, reason="for a test")
+
+    async def work() -> None:
+        async with settling(settler):
+            await p.batcher(settler).upsert(changes(range(5_000)), canary=False)
+
+    p.configure(open_batches=1)  # the others wait until one is settled, which stops everything
+    settler = p.settler(on_settled=stop)
+    with pytest.raises(GuardStopped):
+        await work()
+    assert (await p.states()).count(CONFIRMED) == 1
+    assert CLAIMED not in await p.states()
+    assert len(await p.ledger()) == MAX_BATCH_ITEMS * len(p.omnisend.posted)
+
+
 async def test_a_sending_that_is_broken_off_forgets_what_was_not_posted(p: Pipeline) -> None:
     under_way = asyncio.Event()
 
