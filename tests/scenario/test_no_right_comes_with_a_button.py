@@ -231,7 +231,7 @@ CONTRIBUTORS = [
     (Action.REMOVE_EXPORT, "{export}", "never touches what Omnisend has"),
     (Action.PAUSE_EXPORT, "{export}", "is paused"),
     (Action.RESUME_EXPORT, "{export}", "is resumed"),
-    (Action.CANCEL, "{run}", "is being stopped"),
+    (Action.CANCEL, "{run}", "is cancelled"),
     (Action.RUN, "{export}", "is on its way"),
     (Action.DETACH_EXPORT, "{export}", "is detached"),
 ]
