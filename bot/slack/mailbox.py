@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import col, func, select
@@ -11,6 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.slack.gateway import Posted
 from storage.database import Database
 from storage.models import Export, OutboxMessage, OutboxState, Run, RunStatus, now
+
+SAME_TROUBLE = timedelta(hours=1)  # failures for one reason that come within it are one trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,27 @@ class Mailbox:
         )
         async with self._database.read() as session:
             return (await session.exec(statement)).first()
+
+    async def same_trouble(self, message: OutboxMessage, run: Run) -> Posted | None:
+        """Where the same person was told just now that another export failed for the same reason."""
+        told = (
+            select(OutboxMessage)
+            .where(
+                OutboxMessage.team_id == message.team_id,
+                OutboxMessage.event == message.event,
+                OutboxMessage.channel == message.channel,
+                col(OutboxMessage.id) < message.id,
+                col(OutboxMessage.delivered_ts).is_not(None),
+                col(OutboxMessage.created_at) > message.created_at - SAME_TROUBLE,
+            )
+            .order_by(col(OutboxMessage.id))
+        )
+        async with self._database.read() as session:
+            for row in (await session.exec(told)).all():
+                other = await session.get(Run, row.facts.get("run_id"))
+                if other is not None and other.error_code == run.error_code and other.export_id != run.export_id:
+                    return Posted(row.delivered_channel or row.channel, row.delivered_ts or "")
+        return None
 
     async def owner_of(self, export_id: object) -> str:
         """The owner of an export, if it is still there."""

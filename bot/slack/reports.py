@@ -20,6 +20,7 @@ from bot.slack.mailbox import Letter, Mailbox
 from bot.slack.outbox import Deliver, Delivery
 from bot.slack.views import kit, report, requests, runs, sign_in, tidings
 from bot.slack.views.kit import Json
+from bot.slack.views.words import befalls_many
 from storage.errors import FerryError
 from storage.models import OutboxMessage, Run, RunStatus
 
@@ -162,13 +163,18 @@ class Reports:
         )
 
     async def _failed(self, message: OutboxMessage) -> Delivery:
-        """One message for each change of state: the same failure again is only reported in the channel."""
+        """One message for each change of state: the same failure again is only reported in the channel.
+
+        A trouble that befalls every export (a key, an outage) is one message, with the other exports in its thread.
+        """
         run = await self._run(message)
         before = await self._mailbox.run_before(run) if run else None
         if run is None or (before and before.status in _FAILED and before.error_code == run.error_code):
             return Delivery()
         next_due = await self._next_due(message.team_id, run)
         view = report.failed(await self._texts(message), run, next_due=next_due)
+        if befalls_many(run.error_code or "") and (first := await self._mailbox.same_trouble(message, run)):
+            return Delivery(await self._gateway.post(first.channel, view, thread_ts=first.ts))
         return Delivery(await self._gateway.post(message.channel, view))
 
     async def _recovery(self, run: Run) -> list[Letter]:

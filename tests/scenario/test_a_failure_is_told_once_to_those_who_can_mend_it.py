@@ -74,6 +74,19 @@ async def test_what_nobody_foresaw_is_told_with_a_code_that_stands_in_the_log(
     assert "Whoever runs Segment Ferry can mend this." in report.shown
 
 
+async def test_one_trouble_of_many_exports_is_one_message_with_the_others_in_its_thread(ferry: Ferry) -> None:
+    ferry.source.segment("Other", ["p1"])
+    await ferry.connect()
+    await ferry.set_up()
+    await ferry.set_up(name="Second", segments=["Other"])
+    await ferry.omnisend.control("keys/revoke", {})
+    await ferry.carl.command("/ferry run newsletter", channel="marketing")
+    first = await ferry.ada.message("*Newsletter* failed", channel="dm")
+    await ferry.carl.command("/ferry run second", channel="marketing")
+    second = await ferry.ada.message("*Second* failed", channel="dm")
+    assert (first.thread_ts, second.thread_ts) == (None, first.ts)
+
+
 async def test_the_same_failure_again_is_reported_in_the_channel_only(ferry: Ferry) -> None:
     await _failed(ferry)
     await ferry.ada.message("*Newsletter* failed", channel="dm")

@@ -146,6 +146,11 @@ _TIME_MENDS = ("omnisend-away", "omnisend-unavailable", "omnisend-fate", "datave
                 "dataverse-unavailable", "dataverse-refresh")  # fmt: skip
 
 
+def befalls_many(code: str) -> bool:
+    """Whether an error is no single export's own: others fail for the same reason."""
+    return code.startswith((*_TIME_MENDS, *_ADMINS_MEND, *_OPERATORS_MEND)) and code != "too-many-profiles"
+
+
 def mender_words(t: Translator, code: str) -> str:
     """Who can do something about an error, by its code."""
     _ = t.gettext
