@@ -130,10 +130,11 @@ async def _session(maker: async_sessionmaker[AsyncSession]) -> AsyncIterator[Asy
     """A session that is surely closed when the block has ended, cancelled or not.
 
     SQLAlchemy's own block goes on at once where it is cancelled while it closes: a database closed by then would leave
-    the connection behind.
+    the connection behind. One that is cancelled while it opens is never closed by anybody.
     """
     session = maker()
     try:
+        await unbroken(session.connection())
         yield session
     finally:
         await unbroken(session.close())
