@@ -131,5 +131,5 @@ class AppIdentity:
 
         answer = await self._calls.patiently(ask)
         if "access_token" not in answer:
-            raise refusal(answer, account="the app", **self._registration.facts)
+            raise refusal(answer, **self._registration.facts)
         return answer

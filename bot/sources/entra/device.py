@@ -108,7 +108,7 @@ class DeviceSignIn:
     def _end(self, answer: Mapping[str, Any]) -> SignInState:
         end = _ENDS.get(str(answer.get("error")))
         if end is None:
-            raise refusal(answer, account="whoever signed in", **self._registration.facts)
+            raise refusal(answer, **self._registration.facts)
         return end
 
     async def _rest(self) -> None:

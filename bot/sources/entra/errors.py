@@ -13,7 +13,7 @@ from storage.errors import mark
 
 
 class SignInError(SourceError):
-    """The root of what signing in raises."""
+    """The root of what signing in raises. No text names an account: reports reach channels, and only admins see it."""
 
     code = "sign-in"
     consequence = mark("No profiles were read, and nothing was sent.")
@@ -22,22 +22,25 @@ class SignInError(SourceError):
 class NotSignedIn(SignInError):
     code = "sign-in-nobody"
     what = mark("Nobody has signed in to read profiles, or the sign-in was removed.")
-    remedy = mark("An admin can edit the connection and choose Add yourself as export user.")
+    remedy = mark("An admin can sign in: Change export user, in the connection's menu.")
 
 
 class SignInAgain(SignInError):
     """The stored sign-in is not good any more: too old, revoked, or the password was changed."""
 
     code = "sign-in-again"
-    what = mark("The sign-in of {account} has ended ({reason}).")
-    remedy = mark("{account}, or an admin in their place, has to sign in again: edit the connection.")
+    what = mark("The sign-in of the export user has ended ({reason}).")
+    remedy = mark(
+        "The export user, or an admin in their place, has to sign in again: Change export user in the connection's "
+        "menu."
+    )
 
 
 class MoreProofNeeded(SignInAgain):
     """Entra wants the person themselves: a second factor, a known device, new terms of use."""
 
     code = "sign-in-more-proof"
-    what = mark("Entra wants {account} to prove more than a stored sign-in can ({reason}).")
+    what = mark("Entra wants the export user to prove more than a stored sign-in can ({reason}).")
 
 
 class TenantUnknown(SignInError):

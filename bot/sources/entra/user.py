@@ -107,7 +107,7 @@ class UserIdentity:
 
         flow = await self._calls.patiently(begin)
         if "user_code" not in flow:
-            raise refusal(flow, account="nobody", **self._registration.facts)
+            raise refusal(flow, **self._registration.facts)
 
         def poll(http: requests.Session) -> Answer:
             flow.pop("latest_attempt_at", None)  # MSAL times its own looks by it; these are ours
@@ -152,7 +152,7 @@ class UserIdentity:
             if answer.get("error") == "invalid_grant" and (newer := await self._store.load()) != stored:
                 answer = await self._silently(newer, forced)  # another process has used the refresh token before us
             if "access_token" not in answer:
-                raise refusal(answer, account=_name(stored), **self._registration.facts)
+                raise refusal(answer, **self._registration.facts)
             return answer
 
     async def _silently(self, stored: str | None, forced: bool) -> Answer:
@@ -197,11 +197,6 @@ def sign_in_status(stored: str) -> SignInStatus:
         renewed_at=renewed,
         needs_sign_in_by=renewed + timedelta(days=SIGN_IN_DAYS) if renewed else None,
     )
-
-
-def _name(stored: str | None) -> str:
-    account = sign_in_status(stored).account if stored else None
-    return account.name if account else "the export user"
 
 
 def _moment(entry: dict[str, Any]) -> datetime:

@@ -11,6 +11,7 @@ from sqlmodel import select
 from bot.services.connections import ConnectionDraft, consent_text
 from bot.services.exports import ExportDraft
 from bot.services.overview import line_of
+from bot.services.sign_in_watch import SignInWatch
 from bot.sources.entra import SignInState
 from storage.models import Audience, Connection, FieldMapping, Run, Schedule, Stage, When, now
 from tests.scenario.conftest import Ferry
@@ -55,6 +56,9 @@ async def test_a_sign_in_that_has_ended_is_renewed_from_the_report(
     await ferry.carl.command("/ferry run Newsletter")
     report = await ferry.ada.message("has to sign in again", channel="dm")
     assert "Sign in again" in report.buttons
+    assert (
+        insights.env["people"][0] not in report.shown
+    )  # whose sign-in it is only admins see, in the connection's list
     (before,) = await export_users(ferry)
     assert before.ended_at is not None
     await ferry.ada.command("/ferry connections")
@@ -116,3 +120,15 @@ async def test_an_export_that_is_moved_hears_what_does_not_fit_there(
     assert "does not have these segments, so they are deselected: Berliners" in shown
     await ferry.carl.submit()
     await shows(ferry.carl, "which does not have: City (City)")
+
+
+async def test_a_sign_in_that_goes_stale_is_told_to_who_can_renew_it(
+    ferry: Ferry, insights: Api, connection: Connection
+) -> None:
+    in_time = now() + timedelta(days=80)
+    await SignInWatch(ferry.app.database, ferry.app.engine.sources, clock=lambda: in_time).look()
+    warning = await ferry.ada.message("reads profiles ends on", channel="dm")
+    assert "Sign in again" in warning.buttons
+    too_late = now() + timedelta(days=91)
+    await SignInWatch(ferry.app.database, ferry.app.engine.sources, clock=lambda: too_late).look()
+    await ferry.ada.message("has ended, so its exports can't run", channel="dm")
