@@ -23,6 +23,11 @@ export function chart(block, world) {
   );
 }
 
+/** The class of a series' colour; from the seventh on the colours come again, paler. */
+function tone(index) {
+  return `series-${index % 6}${index < 6 ? "" : " again"}`;
+}
+
 /** The segments of a pie, each with its part of the whole. */
 function shares(data, world) {
   const total = data.segments.reduce((sum, one) => sum + one.value, 0);
@@ -32,8 +37,8 @@ function shares(data, world) {
 
 function swatch(index, type) {
   const mark = type === "line" || type === "area"
-    ? svg("line", { x1: 0, x2: 22, y1: 6, y2: 6, class: `line series-${index % 6}`, "stroke-dasharray": DASHES[index % 6] })
-    : svg("rect", { width: 12, height: 12, rx: 3, class: `fill series-${index % 6}` });
+    ? svg("line", { x1: 0, x2: 22, y1: 6, y2: 6, class: `line ${tone(index)}`, "stroke-dasharray": DASHES[index % 6] })
+    : svg("rect", { width: 12, height: 12, rx: 3, class: `fill ${tone(index)}` });
   return svg("svg", { width: type === "line" || type === "area" ? 22 : 12, height: 12, "aria-hidden": "true" }, mark);
 }
 
@@ -97,7 +102,7 @@ function drawAxes(data, world) {
 
 function drawLine(series, index, type, x, y, axis) {
   const points = series.data.map((point, at) => `${x(at).toFixed(1)},${y(point.value).toFixed(1)}`);
-  const colour = `series-${index % 6}`;
+  const colour = tone(index);
   const area = type === "area" && svg("polygon", { points: [`${x(0)},${y(axis.low)}`, ...points, `${x(series.data.length - 1)},${y(axis.low)}`].join(" "), class: `area ${colour}` });
   return [
     area,
@@ -112,7 +117,7 @@ function drawBars(series, index, count, x, y, inner, categories) {
   return series.data.map((point, at) =>
     svg("rect", {
       x: x(at) - room / 2 + index * width, y: Math.min(y(point.value), y(0)), width: Math.max(1, width - 2), height: Math.abs(y(point.value) - y(0)), rx: 2,
-      class: `fill series-${index % 6}`,
+      class: `fill ${tone(index)}`,
     }, svg("title", {}, `${series.name}, ${point.label}: ${point.value}`)));
 }
 
@@ -124,7 +129,7 @@ function drawPie(data) {
     const turn = (one.value / total) * Math.PI * 2;
     const path = data.segments.length === 1
       ? svg("circle", { cx: 110, cy: 110, r: 90, class: "fill series-0" })
-      : svg("path", { d: `M110 110 L${at(angle)} A90 90 0 ${turn > Math.PI ? 1 : 0} 1 ${at(angle + turn)} Z`, class: `fill slice series-${index % 6}` });
+      : svg("path", { d: `M110 110 L${at(angle)} A90 90 0 ${turn > Math.PI ? 1 : 0} 1 ${at(angle + turn)} Z`, class: `fill slice ${tone(index)}` });
     angle += turn;
     return path;
   });

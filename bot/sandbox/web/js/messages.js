@@ -71,13 +71,13 @@ function messageItem({ message, follows }, world, threads, thread) {
   const replies = threads.get(message.ts) ?? [];
   return {
     key: message.ts,
-    signature: JSON.stringify([frame(message), follows, replies.map((one) => [one.ts, one.user]), world.stamp]),
+    signature: JSON.stringify([shape(message), follows, replies.map((one) => [one.ts, one.user]), world.stamp]),
     make: () => made(message, follows, replies, world, thread),
   };
 }
 
-/** What of a message its frame shows; blocks are compared one by one later. */
-function frame(message) {
+/** What of a message is shown around its blocks, which are compared one by one later. */
+function shape(message) {
   return [message.ts, message.user, message.ephemeral, message.files, message.reactions, Boolean(message.edited), message.subtype];
 }
 
