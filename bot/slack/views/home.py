@@ -80,9 +80,10 @@ def _top(t: Translator, model: Home) -> list[Json]:
 
 def _health(t: Translator, model: Home) -> str:
     _ = t.gettext
+    running = sum(run.status.active for run in model.active)
     facts = [
         t.ngettext("{n} export", "{n} exports", model.total).format(n=t.number(model.total)),
-        t.ngettext("{n} running", "{n} running", len(model.active)).format(n=t.number(len(model.active))),
+        t.ngettext("{n} running", "{n} running", running).format(n=t.number(running)),
     ]
     if model.connections:
         count = len(model.connections)
