@@ -93,9 +93,14 @@ class Outbox:
             await asyncio.gather(*(self._deliver(message) for message in messages))
 
     async def _start_due(self) -> None:
-        """One message at a time for each channel; a slow channel holds up no other."""
+        """One message at a time for each channel; a slow channel holds up no other.
+
+        What was under way before the outbox was read is left alone, even if it has ended since: it may still have
+        been waiting when it was read, and would be said twice.
+        """
+        busy = set(self._under_way)
         for message in await self._mailbox.due(self._clock()):
-            if message.channel not in self._under_way:
+            if message.channel not in busy:
                 task = asyncio.create_task(self._deliver(message), name=f"outbox {message.event}")
                 self._under_way[message.channel] = task
                 task.add_done_callback(partial(self._ended, message.channel))

@@ -3,6 +3,7 @@
 reference: slack-platform.md §2 (rate limits), §8 (posts, edits and their errors)
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -180,6 +181,51 @@ async def test_what_follows_from_a_delivery_is_put_into_the_outbox_once(database
     await mailbox.delivered(message, Posted("C1", "1.0"), follow)
     await mailbox.delivered(message, Posted("C1", "1.0"), follow)
     assert set(await _rows(database)) == {"a", "b"}
+
+
+class SlowlyRead(Mailbox):
+    """Of what it reads while something is being delivered, it tells only once that has arrived."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.delivering = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.arrived = asyncio.Event()
+
+    async def due(self, at: datetime) -> list[OutboxMessage]:
+        found = await super().due(at)
+        if self.delivering.is_set() and not self.go_on.is_set():
+            self.go_on.set()
+            await self.arrived.wait()
+            await asyncio.sleep(0.02)  # the end of the delivery is noticed
+        return found
+
+    async def delivered(self, message: OutboxMessage, *told: Any) -> None:
+        await super().delivered(message, *told)
+        self.arrived.set()
+
+
+async def test_what_arrives_while_the_outbox_is_being_read_is_not_said_again(
+    database: Database, post: Post, put: Put
+) -> None:
+    mailbox = SlowlyRead(database)
+
+    async def deliver(message: OutboxMessage) -> Delivery:
+        mailbox.delivering.set()
+        await mailbox.go_on.wait()
+        return await post(message)
+
+    outbox = Outbox(mailbox, {"said": deliver}, post.redirect, clock=lambda: post.now)
+    await put("a")
+    running = asyncio.create_task(outbox.run())
+    async with asyncio.timeout(10):
+        await mailbox.arrived.wait()
+        await put("b")
+        while "b" not in [key for _, key in post.said]:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [key for _, key in post.said] == ["a", "b"]
 
 
 # --- the live message
