@@ -349,6 +349,11 @@ class RunStatus(StrEnum):
     def active(self) -> bool:
         return self in (RunStatus.QUEUED, RunStatus.RUNNING)
 
+    @property
+    def failed(self) -> bool:
+        """People are told in private, and once it is over."""
+        return self in (RunStatus.FAILED, RunStatus.STOPPED)
+
 
 class Stage(StrEnum):
     WAITING = "waiting"

@@ -87,10 +87,12 @@ class Recorder:
             asking = "asking" if run.attempts <= 1 else f"asking-{run.attempts}"
             announce(session, export, self._run_id, asking if status is RunStatus.ASKING else "finished", places)
             if rejects and status is not RunStatus.ASKING:
-                announce(session, export, self._run_id, "rejects", _people([run.started_by or export.owner]))
-            if status in (RunStatus.FAILED, RunStatus.STOPPED):
+                announce(session, export, self._run_id, "rejects", _people([run.started_by]) or _people([export.owner]))
+            if status.failed:
                 listeners = {export.owner, *export.notify, *await admins(session, export.team_id)}
                 announce(session, export, self._run_id, "failed", _people(listeners))
+            elif status is RunStatus.DONE:
+                announce(session, export, self._run_id, "recovered", await _told_of_failure(session, run))
             return run
 
 
@@ -106,6 +108,30 @@ def announce(session: AsyncSession, export: Export, run_id: int, event: str, pla
                 facts={"run_id": run_id},
             )
         )
+
+
+async def run_before(session: AsyncSession, run: Run) -> Run | None:
+    """The last run of the same export that ended with a result, good or bad."""
+    ends = (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED)
+    statement = (
+        select(Run)
+        .where(Run.export_id == run.export_id, col(Run.id) < run.id, col(Run.status).in_(ends))
+        .order_by(col(Run.id).desc())
+        .limit(1)
+    )
+    return (await session.exec(statement)).first()
+
+
+async def _told_of_failure(session: AsyncSession, run: Run) -> list[str]:
+    """Whoever heard that the run before failed: they hear that it is over."""
+    before = await run_before(session, run)
+    if before is None or not before.status.failed:
+        return []
+    told = select(OutboxMessage.channel).where(
+        OutboxMessage.team_id == run.team_id,
+        col(OutboxMessage.key).startswith(f"run-{before.id}-failed-", autoescape=True),
+    )
+    return sorted(set((await session.exec(told)).all()))
 
 
 async def admins(session: AsyncSession, team_id: str) -> list[str]:

@@ -5,9 +5,11 @@ from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.pipeline.recording import NOBODY
+from bot.pipeline.recording import NOBODY, run_before
 from bot.services.actor import Actor
 from storage.models import Connection, Export, OutboxMessage, now
+
+__all__ = ["run_before", "tell", "tell_detached"]
 
 
 def tell(session: AsyncSession, team_id: str, event: str, about: str, places: Iterable[str], **facts: Any) -> None:

@@ -24,12 +24,10 @@ from bot.slack.views.report import apart, resync_button
 from bot.slack.views.words import finding_words, mention, schedule_words
 from bot.slack.visit import Visit
 from storage.errors import FerryError
-from storage.models import ConnectionState, RunStatus, When
+from storage.models import ConnectionState, When
 
 OPEN_SECONDS = 12 * 3600.0  # for so long after a look a Home is kept current
 SETTLE_SECONDS = 0.3  # changes that come this close together make one update
-
-_FAILED = (RunStatus.FAILED, RunStatus.STOPPED)
 
 
 @dataclass(slots=True)
@@ -169,7 +167,7 @@ class Homes:
             text = t.gettext("*{name}* waits for an admin to agree to the privacy text.").format(name=name)
             agree = kit.button(t.gettext("Read and agree"), Action.AGREE_AGAIN, export.connection_id or "")
             return Attention(text, agree if actor.is_admin else None)
-        elif view.last_run is not None and view.last_run.status in _FAILED:
+        elif view.last_run is not None and view.last_run.status.failed:
             why = safe(kit.cut(view.last_run.error_text or "", 400))
             text = t.gettext("*{name}* failed. {why}").format(name=name, why=why)
             run = kit.button(t.gettext("Run again"), Action.RUN, export.id)

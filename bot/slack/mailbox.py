@@ -8,6 +8,7 @@ from typing import Any
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.services.telling import run_before
 from bot.slack.gateway import Posted
 from storage.database import Database
 from storage.models import Export, OutboxMessage, OutboxState, Run, RunStatus, now
@@ -79,14 +80,6 @@ class Mailbox:
             rows = (await session.exec(statement)).all()
         return [(row, Posted(row.delivered_channel or row.channel, row.delivered_ts or "")) for row in rows]
 
-    async def people_told(self, team_id: str, key_prefix: str) -> list[str]:
-        """To whom messages with such keys went, delivered or not."""
-        statement = select(OutboxMessage.channel).where(
-            OutboxMessage.team_id == team_id, col(OutboxMessage.key).startswith(key_prefix, autoescape=True)
-        )
-        async with self._database.read() as session:
-            return sorted(set((await session.exec(statement)).all()))
-
     # --- runs
 
     async def running(self) -> list[Run]:
@@ -109,15 +102,8 @@ class Mailbox:
 
     async def run_before(self, run: Run) -> Run | None:
         """The last run of the same export that ended with a result, good or bad."""
-        ends = (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED)
-        statement = (
-            select(Run)
-            .where(Run.export_id == run.export_id, col(Run.id) < run.id, col(Run.status).in_(ends))
-            .order_by(col(Run.id).desc())
-            .limit(1)
-        )
         async with self._database.read() as session:
-            return (await session.exec(statement)).first()
+            return await run_before(session, run)
 
     async def same_trouble(self, message: OutboxMessage, run: Run) -> Posted | None:
         """Where the same person was told just now that another export failed for the same reason."""

@@ -25,7 +25,6 @@ from storage.errors import FerryError
 from storage.models import OutboxMessage, Run, RunStatus
 
 _IN_THE_CHANNEL_ONLY = ("run.started", "run.details", "run.counted")
-_FAILED = (RunStatus.FAILED, RunStatus.STOPPED)
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +82,7 @@ class Reports:
         await self._live.settle(run)
         view = report.finished(t, run, next_due=await self._next_due(message.team_id, run))
         posted = await self._gateway.post(message.channel, await self._redirected(message, view))
-        follow = await self._recovery(run)
+        follow = []
         if report.details(t, run):
             facts = {"run_id": run.id, "thread_ts": posted.ts}
             follow.append(Letter(f"run-{run.id}-details-{message.channel}", "run.details", message.channel, facts))
@@ -116,9 +115,7 @@ class Reports:
         await self._live.settle(run)
         owner = await self._mailbox.owner_of(run.export_id)
         until = run.ended_at + timedelta(hours=QUESTION_HOURS) if run.ended_at else None
-        view = runs.asking(
-            await self._texts(message), run, owner=owner if owner.startswith(("U", "W")) else "", until=until
-        )
+        view = runs.asking(await self._texts(message), run, owner=owner if _is_person(owner) else "", until=until)
         return Delivery(await self._gateway.post(message.channel, await self._redirected(message, view)))
 
     async def _close_question(self, message: OutboxMessage, run: Run, t: Translator) -> None:
@@ -169,23 +166,13 @@ class Reports:
         """
         run = await self._run(message)
         before = await self._mailbox.run_before(run) if run else None
-        if run is None or (before and before.status in _FAILED and before.error_code == run.error_code):
+        if run is None or (before and before.status.failed and before.error_code == run.error_code):
             return Delivery()
         next_due = await self._next_due(message.team_id, run)
         view = report.failed(await self._texts(message), run, next_due=next_due)
         if befalls_many(run.error_code or "") and (first := await self._mailbox.same_trouble(message, run)):
             return Delivery(await self._gateway.post(first.channel, view, thread_ts=first.ts))
         return Delivery(await self._gateway.post(message.channel, view))
-
-    async def _recovery(self, run: Run) -> list[Letter]:
-        """Whoever heard of a failure hears that it is over."""
-        before = await self._mailbox.run_before(run) if run.status is RunStatus.DONE else None
-        if before is None or before.status not in _FAILED:
-            return []
-        people = await self._mailbox.people_told(run.team_id, f"run-{before.id}-failed-")
-        return [
-            Letter(f"run-{run.id}-recovered-{person}", "run.recovered", person, {"run_id": run.id}) for person in people
-        ]
 
     async def _recovered(self, message: OutboxMessage) -> Delivery:
         run = await self._run(message)
@@ -226,19 +213,27 @@ class Reports:
                 log.info("a request could not be condensed", request=request.id, error=error.error)
 
     async def redirect(self, message: OutboxMessage, error: str) -> tuple[Letter, ...]:
-        """What a channel no longer takes goes to the export's owner, with a word about the channel."""
-        if message.channel.startswith(("U", "W", "D")) or message.event in (
-            "run.started",
-            "run.details",
-            "run.counted",
-        ):
+        """What a channel no longer takes goes to the export's owner, with a word about the channel.
+
+        Where the owner is nobody in Slack (the command line, somebody who has left) it goes to the admins.
+        """
+        if message.event in _IN_THE_CHANNEL_ONLY:
             return ()
         run = await self._run(message)
         owner = await self._mailbox.owner_of(run.export_id if run else message.facts.get("export_id"))
-        if not owner or owner == message.channel:
+        instead_of = message.facts.get("instead_of")
+        if _is_person(message.channel) and (instead_of is None or message.channel != owner):
             return ()
-        facts = {**message.facts, "instead_of": message.channel, "refused": error}
-        return (Letter(f"{message.key}-to-{owner}", message.event, owner, facts),)
+        people = [owner] if _is_person(owner) else []
+        if not people or people == [message.channel]:
+            people = await self._services.people.admins(message.team_id)
+        facts = {**message.facts, "instead_of": instead_of or message.channel}
+        facts.setdefault("refused", error)
+        return tuple(
+            Letter(f"{message.key}-to-{person}", message.event, person, facts)
+            for person in people
+            if person != message.channel
+        )
 
     async def _redirected(self, message: OutboxMessage, view: Json) -> Json:
         """A word about the channel that did not take it, for whoever gets the message in its place."""
@@ -254,9 +249,13 @@ class Reports:
 
     async def _texts(self, message: OutboxMessage) -> Translator:
         """A person's own language, as last known; a channel's is English."""
-        if not message.channel.startswith(("U", "W")):
+        if not _is_person(message.channel):
             return translator()
         return translator((await self._services.people.actor(message.team_id, message.channel)).locale)
+
+
+def _is_person(place: str) -> bool:
+    return place.startswith(("U", "W"))
 
 
 def _id(run: Run) -> int:

@@ -3,6 +3,9 @@
 reference: slack-platform.md §2 (429 and Retry-After), §8 (errors of posts), §5 (Socket Mode)
 """
 
+from sqlmodel import select
+
+from storage.models import Export
 from tests.scenario.conftest import Ferry, Start
 
 
@@ -70,3 +73,16 @@ async def test_a_connection_that_slack_renews_in_mid_work_loses_nothing(ferry: F
     await ferry.vera.message("is up to date at Omnisend", channel="marketing")
     await ferry.carl.command("/ferry status")
     await ferry.carl.message("Nothing is running")
+
+
+async def test_where_the_owner_is_not_in_slack_the_admins_get_what_a_lost_channel_does_not_take(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    async with ferry.app.database.write() as session:
+        (export,) = (await session.exec(select(Export))).all()
+        export.owner = "cli"
+        session.add(export)
+    await ferry.slack.change_channel("marketing", archived=True)
+    await ferry.ada.command("/ferry run newsletter", channel="general")
+    letter = await ferry.ada.message("is up to date at Omnisend", channel="dm")
+    assert "Slack does not let me write to" in letter.shown
