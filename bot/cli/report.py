@@ -14,7 +14,7 @@ from bot.pipeline.preview import Preview
 from bot.services.actor import Actor
 from bot.services.context import Services
 from bot.services.errors import RejectsReplaced
-from bot.services.masking import mask_email, mask_value
+from bot.services.masking import mask_email, mask_id, mask_value
 from bot.slack.views.words import (
     attribute_label,
     finding_words,
@@ -107,7 +107,7 @@ def print_preview(name: str, preview: Preview) -> None:
     for sample in preview.samples:
         values = "".join(f", {label} {mask_value(value)}" for label, value in sample.values.items())
         status = f", {opt_in_word(t, sample.opt_in)}" if sample.opt_in else ""
-        say(f"  {sample.op}: {sample.customer_id}, {mask_email(sample.email)}{status}{values}")
+        say(f"  {sample.op}: {mask_id(sample.customer_id)}, {mask_email(sample.email)}{status}{values}")
     _list(note_words(t, note) for note in preview.notes if note["kind"] != "left_behind")
     if preview.left_behind:
         named = ", ".join(attribute_label(t, attribute) for attribute in preview.left_behind)

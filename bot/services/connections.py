@@ -351,7 +351,7 @@ class Connections:
             for export in exports:
                 export.connection_id, export.updated_at = None, now()
                 session.add(export)
-                tell_detached(session, actor, export, connection)
+                tell_detached(session, actor, export, connection, withdrawn=True)
             if connection.state is ConnectionState.ACTIVE:
                 connection.state, connection.api_key, connection.key_hint = ConnectionState.WITHDRAWN, None, ""
                 connection.updated_at = now()

@@ -16,7 +16,7 @@ from bot.services.errors import ConsentTextChanged, NotAgreed
 from storage.errors import mark
 from storage.models import Connection, Consent, now
 
-CONSENT_VERSION = "2026-11.2"  # a new one asks every admin again before the next run: change it with the text
+CONSENT_VERSION = "2026-11.3"  # a new one asks every admin again before the next run: change it with the text
 
 _PARAGRAPHS = (
     mark(
@@ -31,10 +31,10 @@ _PARAGRAPHS = (
         "needed, and for Omnisend keeping the duties that your organisation has towards them."
     ),
     mark(
-        "*What is stored here.* The settings, the API key (encrypted), and for each contact sent its email address "
-        "(encrypted, so that people who leave a segment can be taken out again) with keyed digests of what was sent. "
-        "Rejected rows are kept with their customer id and encrypted email until a later run finds them mended. No "
-        "profile is kept in clear."
+        "*What is stored here.* The settings, a record of who did what, the API key and the sign-in of the export user "
+        "(both encrypted), and for each contact sent its email address (encrypted, so that people who leave a segment "
+        "can be taken out again) with keyed digests of what was sent. Rejected rows are kept with their customer id "
+        "and encrypted email until a later run finds them mended. No profile is kept in clear."
     ),
     mark(
         "*Slack.* Messages in Slack show customer ids and masked values. Only if you also choose to show full values "
@@ -43,7 +43,8 @@ _PARAGRAPHS = (
     ),
     mark(
         "*Changing your mind.* An admin can withdraw this agreement at any time. Running exports then stop, nothing "
-        "further is sent, and the key is erased. What Omnisend has received stays there until it is deleted there."
+        "further is sent, and the key and the sign-in are erased. The encrypted addresses stay here until the export "
+        "that they belong to is removed. What Omnisend has received stays there until it is deleted there."
     ),
 )
 

@@ -252,7 +252,7 @@ class Exports:
                 await stop_runs(session, actor, export)
                 connection = await connection_of(session, export)
                 if connection is not None and actor.user_id != export.owner:
-                    tell_detached(session, actor, export, connection)
+                    tell_detached(session, actor, export, connection, withdrawn=False)
                 facts = {"name": export.name, "connection_id": export.connection_id}
                 export.connection_id, export.updated_at = None, now()
                 session.add(export)

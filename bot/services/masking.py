@@ -30,6 +30,11 @@ def mask_value(text: str) -> str:
     return MASK if len(value) == 1 else _first(value) + MASK
 
 
+def mask_id(customer_id: str) -> str:
+    """A customer id says by itself nothing of a person, unless it is their email address."""
+    return mask_email(customer_id) if "@" in customer_id else customer_id
+
+
 def _first(text: str) -> str:
     """The first letter or digit, if the text begins with one: no quotes, blanks or marks that turn text around."""
     return text[0] if text and text[0].isalnum() else ""

@@ -9,7 +9,7 @@ from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.pipeline.staging import Reason
-from bot.services.masking import mask_email
+from bot.services.masking import mask_email, mask_id
 from storage.errors import SecretUnreadable, mark
 from storage.ledger import rejected_email
 from storage.models import Book, RejectedBy, Rejection, Run
@@ -91,7 +91,7 @@ def _write(
         email = _email(row, seal)
         reason = translate(_WORDS.get(row.reason, row.reason))
         cells = [
-            row.customer_id,
+            row.customer_id if full else mask_id(row.customer_id),
             email if full else mask_email(email),
             f"{reason}: {row.detail}" if row.detail else reason,
         ]

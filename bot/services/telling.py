@@ -20,8 +20,13 @@ def tell(session: AsyncSession, team_id: str, event: str, about: str, places: It
             session.add(OutboxMessage(team_id=team_id, key=key, event=event, channel=place, facts=facts))
 
 
-def tell_detached(session: AsyncSession, actor: Actor, export: Export, connection: Connection) -> None:
-    """Whoever waits for the next run must hear that there will be none: the channel, else the owner."""
+def tell_detached(
+    session: AsyncSession, actor: Actor, export: Export, connection: Connection, *, withdrawn: bool
+) -> None:
+    """Whoever waits for the next run must hear that there will be none: the channel, else the owner.
+
+    `withdrawn`: the consent was, and the export lost its connection with it; otherwise somebody took it off.
+    """
     tell(
         session,
         export.team_id,
@@ -32,4 +37,5 @@ def tell_detached(session: AsyncSession, actor: Actor, export: Export, connectio
         export=export.name,
         connection=connection.name,
         by=actor.user_id,
+        withdrawn=withdrawn,
     )

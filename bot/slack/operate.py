@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot.services.actor import Actor
 from bot.services.errors import QuestionClosed
-from bot.services.masking import mask_email, mask_value
+from bot.services.masking import mask_email, mask_id, mask_value
 from bot.services.overview import ExportView
 from bot.slack.desk import Desk
 from bot.slack.ids import Action
@@ -115,7 +115,7 @@ class Operating:
             members=found.members,
             examples=[
                 Example(
-                    customer_id=sample.customer_id,
+                    customer_id=sample.customer_id if full else mask_id(sample.customer_id),
                     email=sample.email if full else mask_email(sample.email),
                     op=sample.op,
                     values={name: value if full else mask_value(value) for name, value in sample.values.items()},

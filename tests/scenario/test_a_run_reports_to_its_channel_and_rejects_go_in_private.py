@@ -95,7 +95,7 @@ async def test_rows_unfit_in_the_source_are_named_by_reason_and_need_no_retry(fe
     await ferry.set_up()
     await _run(ferry)
     report = await ferry.vera.message("*Rejected*\n1", channel="marketing")
-    assert "1 no email address" in report.shown
+    assert "1 without an email address" in report.shown
     assert "Mend them in the source" in report.shown
     assert "Retry rejected" not in report.buttons
 

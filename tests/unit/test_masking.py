@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.services.masking import MASK, mask_email, mask_value
+from bot.services.masking import MASK, mask_email, mask_id, mask_value
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,13 @@ def test_an_email_shows_its_first_letters_and_a_short_ending(email: str, masked:
 )
 def test_a_value_shows_its_first_letter_at_most(value: str, masked: str) -> None:
     assert mask_value(value) == masked
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "shown"), [("c-17", "c-17"), ("ann.lee@example.com", "a•••@e•••.com"), ("", "")]
+)
+def test_a_customer_id_is_shown_unless_it_is_an_address(customer_id: str, shown: str) -> None:
+    assert mask_id(customer_id) == shown
 
 
 letters = st.text(string.ascii_letters, min_size=1, max_size=30)

@@ -225,6 +225,8 @@ async def test_consent_is_a_record_of_who_agreed_to_what_and_when(world: Service
         "consent of the people concerned",
         "duties",
         "withdraw this agreement at any time",
+        "The encrypted addresses stay here until the export that they belong to is removed",
+        "the sign-in of the export user",
         "Slack",
         "What is stored here",
         CONSENT_VERSION,
@@ -409,6 +411,7 @@ async def test_whoever_waits_for_the_next_run_hears_of_the_withdrawal(world: Ser
     await world.connections.withdraw(ADMIN, id_of(connection))
     told = {message.channel: message.facts["export"] for message in await world.heard("export.detached")}
     assert told == {"C0MARKETING": "To a channel", ADMIN.user_id: "To its owner"}
+    assert all(message.facts["withdrawn"] for message in await world.heard("export.detached"))
 
 
 async def test_withdrawing_twice_does_it_once(world: ServicesWorld) -> None:

@@ -530,6 +530,7 @@ async def test_an_export_that_somebody_else_detaches_tells_its_owner(world: Serv
     await world.exports.detach(ADMIN, id_of(export))
     (told,) = await world.heard("export.detached")
     assert (told.channel, told.facts["connection"], told.facts["by"]) == (ANN.user_id, "Shop", ADMIN.user_id)
+    assert not told.facts["withdrawn"]
 
 
 async def test_an_owner_who_detaches_their_own_export_is_not_told(world: ServicesWorld) -> None:

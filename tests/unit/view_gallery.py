@@ -511,4 +511,5 @@ def _tidings(t: Translator, s: Size) -> Made:
     yield "message", tidings.skipped, tidings.skipped(t, {**facts, "code": "consent-outdated"})
     for tell in (tidings.skipped, tidings.missed, tidings.detached, tidings.approved, tidings.declined):
         yield "message", tell, tell(t, facts)
+    yield "message", tidings.detached, tidings.detached(t, {**facts, "withdrawn": False})
     yield "message", tidings.recovered, tidings.recovered(t, a_run(s))

@@ -41,8 +41,8 @@ def consent_view(
     withdraw = kit.button(_("Withdraw consent"), Action.WITHDRAW, f"sure-{connection_id}", style="danger", confirm=ask)
     meaning = [
         _("running exports stop, and nothing further is sent"),
-        _("the API key is erased here"),
-        _("its exports are detached; their settings are kept"),
+        _("the API key and the export user's sign-in are erased here"),
+        _("its exports are detached; their settings and what they remember (encrypted) are kept until you remove them"),
         _("what Omnisend has received stays there; delete it in Omnisend if it must go"),
     ]
     return kit.modal(

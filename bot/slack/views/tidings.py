@@ -40,12 +40,19 @@ def missed(t: Translator, facts: Facts) -> Json:
 
 
 def detached(t: Translator, facts: Facts) -> Json:
-    """The export's connection ended."""
+    """The export's connection ended with its consent, or somebody took it off the export."""
     _ = t.gettext
-    said = _(
-        "*{name}* has no connection any more: {person} withdrew the consent for *{connection}*. It does not run until "
-        "another connection is chosen; its settings are kept."
-    ).format(name=safe(facts["export"]), person=mention(facts["by"]), connection=safe(facts["connection"]))
+    if facts.get("withdrawn", True):
+        text = _(
+            "*{name}* has no connection any more: {person} withdrew the consent for *{connection}*. It does not run "
+            "until another connection is chosen; its settings are kept."
+        )
+    else:
+        text = _(
+            "*{name}* has no connection any more: {person} detached it from *{connection}*. It does not run until a "
+            "connection is chosen again; its settings are kept."
+        )
+    said = text.format(name=safe(facts["export"]), person=mention(facts["by"]), connection=safe(facts["connection"]))
     return _message(said, kit.button(_("Edit export"), Action.EDIT_EXPORT, facts["export_id"]))
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.i18n import Translator
+from bot.services.actor import CLI
 from bot.slack.views.kit import safe
 from storage.models import Run, RunStatus, Stage, Trigger
 
@@ -72,7 +73,7 @@ def status_words(t: Translator, status: RunStatus) -> str:
 def trigger_words(t: Translator, run: Run) -> str:
     """Who or what started a run."""
     _ = t.gettext
-    who = mention(run.started_by)
+    who = _("the command line") if run.started_by in ("", CLI) else mention(run.started_by)
     match run.trigger:
         case Trigger.REFRESH:
             return _("refresh schedule") if not run.started_by else _("run all by {person}").format(person=who)
@@ -87,7 +88,7 @@ def trigger_words(t: Translator, run: Run) -> str:
         case Trigger.ADOPT:
             return _("memory rebuilt from Omnisend, by {person}").format(person=who)
         case Trigger.MANUAL:
-            return _("started by {person}").format(person=who or _("the command line"))
+            return _("started by {person}").format(person=who)
 
 
 def reject_reason(t: Translator, reason: str) -> str:
@@ -108,9 +109,22 @@ def reject_reasons(run: Run) -> Mapping[str, int]:
 
 
 def rejects_words(t: Translator, reasons: Mapping[str, int]) -> str:
-    """Such as: 12 no email address, and 3 refused by Omnisend; the most frequent first."""
+    """Such as: 12 without an email address, and 3 refused by Omnisend; the most frequent first."""
+    _ = t.gettext
+    texts = {
+        "missing_email": _("{n} without an email address"),
+        "invalid_email": _("{n} with an email address that is not valid"),
+        "email_too_long": _("{n} with an email address that is too long"),
+        "suppressed": _("{n} erased on request"),
+        "omnisend": _("{n} refused by Omnisend"),
+    }
     ordered = sorted(reasons.items(), key=lambda one: -one[1])
-    return t.list([f"{t.number(count)} {reject_reason(t, reason)}" for reason, count in ordered[:10]])
+    return t.list(
+        [
+            texts[reason].format(n=t.number(count)) if reason in texts else f"{t.number(count)} {safe(reason)}"
+            for reason, count in ordered[:10]
+        ]
+    )
 
 
 def moment(t: Translator, when: datetime, zone: str) -> str:
