@@ -19,6 +19,7 @@ from bot.slack.mailbox import Letter, Mailbox
 from bot.slack.outbox import MOST_TRIES, Delivery, Outbox
 from storage.database import Database
 from storage.models import OutboxMessage, OutboxState, Run, RunStatus, Stage
+from tests.unit.pipeline_world import until
 from tests.unit.slack_double import Clock, refused, scripted_slack
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -218,11 +219,9 @@ async def test_what_arrives_while_the_outbox_is_being_read_is_not_said_again(
     outbox = Outbox(mailbox, {"said": deliver}, post.redirect, clock=lambda: post.now)
     await put("a")
     running = asyncio.create_task(outbox.run())
-    async with asyncio.timeout(10):
-        await mailbox.arrived.wait()
-        await put("b")
-        while "b" not in [key for _, key in post.said]:
-            await asyncio.sleep(0.01)
+    await mailbox.arrived.wait()
+    await put("b")
+    await until(lambda: "b" in [key for _, key in post.said])
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [key for _, key in post.said] == ["a", "b"]
