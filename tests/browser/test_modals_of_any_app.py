@@ -5,10 +5,10 @@ reference: slack-platform.md §3 (response_action, stack of three, what an updat
 
 import asyncio
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from bot.sandbox.slack.client import SlackWorld
-from tests.browser.any_app import AnyApp, field, modal, options, text
+from tests.browser.any_app import AnyApp, field, modal, option, options, text
 from tests.browser.conftest import Open, Screen
 from tests.browser.findings import findings
 from tests.system.slack_emulator_app import Json, plain
@@ -105,6 +105,57 @@ async def test_what_is_typed_last_is_sent_too(app: AnyApp, shown: Screen) -> Non
     await shown.page.keyboard.press("Enter")
     payload = await app.next_payload()
     assert payload["view"]["state"]["values"]["name"]["name"]["value"] == "Quick"
+
+
+async def test_what_is_chosen_last_is_sent_too_on_a_slow_line(app: AnyApp, shown: Screen) -> None:
+    pressed, chosen = asyncio.Event(), asyncio.Event()
+    waits_for = iter((chosen, pressed))
+
+    async def late(route: Route) -> None:
+        if (event := next(waits_for, None)) is not None:
+            await event.wait()
+        await route.continue_()
+
+    await shown.page.route("**/choose", late)
+    await shown.command("/ferry new")
+    await app.open(modal("New", field("Colours", type="multi_static_select", options=options())))
+    form = await shown.titled("New")
+    await shown.pick("Colours", "Red", "Green")
+    await expect(form.get_by_role("list", name="Chosen")).to_contain_text("Green")
+    chosen.set()
+    await shown.submit("Send")
+    await expect(form.get_by_role("button", name="Send")).to_have_attribute("aria-busy", "true")
+    pressed.set()
+    payload = await app.next_payload()
+    assert payload["type"] == "view_submission"
+    held = payload["view"]["state"]["values"]["colours"]["colours"]["selected_options"]
+    assert [one["value"] for one in held] == ["red", "green"]
+
+
+async def test_a_list_stays_open_while_the_app_changes_what_is_around_it(
+    app: AnyApp, shown: Screen, slack: SlackWorld
+) -> None:
+    def colours(*chosen: str) -> Json:
+        initial = {"initial_options": [option(one) for one in chosen]} if chosen else {}
+        return field(
+            "Colours", type="multi_static_select", options=options(), block={"dispatch_action": True}, **initial
+        )
+
+    await shown.command("/ferry new")
+    opened = await app.open(modal("New", NAME, colours()))
+    form = await shown.titled("New")
+    await form.get_by_role("combobox", name="Colours").click()
+    await form.get_by_role("option", name="Red").click()
+    await app.next_payload()
+    view = modal("New", NAME, colours("Red"), text("There is little red left."))
+    await app.done("views.update", view_id=opened["view"]["id"], view=view)
+    await expect(form).to_contain_text("There is little red left.")
+    await app.done("conversations.open", users=await slack.person_id("vera"))  # another name in the workspace
+    await form.get_by_role("option", name="Green").click()
+    await shown.page.keyboard.press("Escape")
+    await expect(form.get_by_role("option", name="Green")).to_be_hidden()
+    await expect(form.get_by_role("list", name="Chosen")).to_contain_text("Green")
+    await expect(form.get_by_role("heading", name="New")).to_be_visible()
 
 
 async def test_a_modal_that_one_person_has_open_is_not_the_others(app: AnyApp, open_shown: Open) -> None:

@@ -1,4 +1,5 @@
-// What a person does, told to the stand-in: one at a time for each element, and never before what was typed.
+// What a person does, told to the stand-in: one at a time for each element, never before what was typed, and a form not
+// before what was chosen in it.
 
 import { post } from "./api.js";
 import { confirmed } from "./modals.js";
@@ -12,12 +13,14 @@ export class Acts {
     this.world = world;
     this.refresh = refresh;
     this.typing = new Set();
+    this.using = new Set();
   }
 
   /** Act as the person. What the client says about it is shown; what can't be done is, too. Gives the answer or null. */
   async act(name, body = {}) {
     try {
       if (!QUIET.has(name)) await this.typed();
+      if (name === "submit") await Promise.all(this.using);
       const answer = await post(`slack/people/${this.world.me.id}/${name}`, body);
       if (answer.notice) toast(answer.notice, "bad");
       if (answer.url) window.open(answer.url, "_blank", "noopener");
@@ -32,13 +35,8 @@ export class Acts {
 
   /** Wait until all that was typed has reached the stand-in. */
   async typed() {
-    for (const input of document.querySelectorAll("[data-typed]")) this.note(input.flush());
+    for (const input of document.querySelectorAll("[data-typed]")) note(this.typing, input.flush());
     await Promise.all(this.typing);
-  }
-
-  note(promise) {
-    this.typing.add(promise);
-    promise.finally(() => this.typing.delete(promise));
   }
 
   /** Where elements stand: how they act, and what they know. `surface` is `modal`, `home` or a channel. */
@@ -48,16 +46,27 @@ export class Acts {
       world: this.world,
       submit,
       inDialog: surface === "modal",
-      typing: (promise) => this.note(promise),
+      typing: (promise) => note(this.typing, promise),
       act: (name, body) => this.act(name, { ...body, ...at }),
       use: async (element, question, work) => {
         element.pending = (element.pending ?? 0) + 1;
         element.setAttribute("aria-busy", "true");
-        const done = (await confirmed(question, this.world)) && (await work(Boolean(question)));
+        const before = element.using;
+        element.using = confirmed(question, this.world).then(async (yes) => {
+          await before;
+          return yes && work(Boolean(question));
+        });
+        const done = await note(this.using, element.using);
         element.pending -= 1;
         element.removeAttribute("aria-busy");
         if (!done) await this.refresh(); // back to what it holds
       },
     };
   }
+}
+
+/** Keep a promise among others for as long as it is open; gives it back. */
+function note(open, promise) {
+  open.add(promise);
+  return promise.finally(() => open.delete(promise));
 }

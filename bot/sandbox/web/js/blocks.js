@@ -13,10 +13,22 @@ import { outward, plainWords, richText, words } from "./words.js";
 export function showBlocks(container, blocks, place, { values = {}, errors = {} } = {}) {
   reconcile(container, blocks.map((block, index) => ({
     key: block.block_id ?? index,
-    signature: JSON.stringify([block, errors[block.block_id] ?? "", place.world.stamp]),
+    signature: signature(block, errors[block.block_id] ?? "", place.world),
     make: () => blockElement(block, place, errors[block.block_id]),
   })));
   syncControls(container, values);
+}
+
+const OF_THE_WORLD = /(users|conversations|channels)_select|datetimepicker|<[@#!]/; // what an input shows of people and places
+
+/**
+ * What makes a block another one. An input stays the same while its list is open or somebody types: the value that the app
+ * would begin with does not count, since `values` has what it holds, nor do names elsewhere.
+ */
+function signature(block, error, world) {
+  const said = JSON.stringify(block, (key, value) => (key.startsWith("initial_") ? undefined : value));
+  const isApart = block.type === "input" && !OF_THE_WORLD.test(said);
+  return JSON.stringify([said, error, isApart || world.stamp]);
 }
 
 function blockElement(block, place, error) {
