@@ -100,16 +100,60 @@ async def test_everything_can_be_done_with_the_keyboard(ferry: Ferry, screen: Sc
     await expect(screen.message("is up to date")).to_be_visible()
 
 
-async def test_the_focus_keeps_off_what_a_modal_covers_and_comes_back(ferry: Ferry, screen: Screen) -> None:
+async def test_tab_goes_round_in_a_modal_and_the_focus_comes_back(ferry: Ferry, screen: Screen) -> None:
     await screen.command("/ferry connect")
     form = await screen.titled("Connect Omnisend")
-    for _ in range(40):
+    for key, end, beginning in (("Tab", "Connect", "Close all"), ("Shift+Tab", "Close all", "Connect")):
+        await form.get_by_role("button", name=end, exact=True).focus()
+        await screen.page.keyboard.press(key)
+        await expect(form.get_by_role("button", name=beginning, exact=True)).to_be_focused()
+    for _ in range(30):
         await screen.page.keyboard.press("Tab")
-        assert not await screen.page.evaluate("document.activeElement.closest('#sidebar, #stage') !== null")
-    await form.get_by_label("Display name").focus()
+        assert await form.evaluate("modal => modal.contains(document.activeElement)")
     await screen.page.keyboard.press("Escape")
     await expect(screen.modal).to_be_hidden()
     await expect(screen.box).to_be_focused()
+
+
+async def test_f6_leads_from_a_modal_to_backstage_and_back_to_the_same_field(ferry: Ferry, screen: Screen) -> None:
+    await screen.command("/ferry connect")
+    form = await screen.titled("Connect Omnisend")
+    await expect(form).to_have_accessible_description(re.compile("F6 leads to Backstage"))
+    field = form.get_by_label("Omnisend API key")
+    await field.focus()
+    keyboard = screen.page.keyboard
+    await keyboard.press("F6")
+    await expect(screen.page.get_by_role("tab", name="Omnisend")).to_be_focused()
+    await keyboard.press("Tab")
+    await keyboard.press("F6")
+    await expect(field).to_be_focused()
+    await keyboard.press("F6")
+    await keyboard.press("Escape")  # leads back, too: the form is not lost to it
+    await expect(field).to_be_focused()
+
+
+async def test_f6_opens_backstage_on_a_small_screen(open_screen: Open) -> None:
+    screen = await _narrow(open_screen)
+    await screen.command("/ferry connect")
+    form = await screen.titled("Connect Omnisend")
+    await form.get_by_label("Display name").focus()
+    await screen.page.keyboard.press("F6")
+    await expect(screen.page.get_by_role("tab", name="Omnisend")).to_be_focused()
+    await screen.page.keyboard.press("Escape")
+    await expect(form.get_by_label("Display name")).to_be_focused()
+    await expect(screen.page.get_by_role("tabpanel", name="Omnisend")).to_be_hidden()
+
+
+async def test_f6_goes_round_the_parts_of_the_page(ferry: Ferry, screen: Screen) -> None:
+    keyboard = screen.page.keyboard
+    person = screen.page.get_by_role("radio", name=re.compile("^Ada Owner"))
+    tab = screen.page.get_by_role("tab", name="Omnisend")
+    await person.focus()
+    for part in (screen.box, tab, person):
+        await keyboard.press("F6")
+        await expect(part).to_be_focused()
+    await keyboard.press("Shift+F6")
+    await expect(tab).to_be_focused()
 
 
 async def test_the_key_is_copied_from_backstage_into_the_form_that_asks_for_it(open_screen: Open, house: House) -> None:

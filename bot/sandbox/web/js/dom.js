@@ -75,6 +75,12 @@ function restoreFocus(container, held) {
   if (held.typed && (successor.selectionStart ?? null) !== null) successor.setSelectionRange(...held.typed);
 }
 
+/** What Tab stops at within `container`, in its order. */
+export function tabStops(container) {
+  const able = container.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]");
+  return [...able].filter((one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true }));
+}
+
 /** The next moment at which the page draws itself; soon anyway where it does not, as in a hidden tab. */
 export function frame() {
   return new Promise((resolve) => {

@@ -6,6 +6,7 @@ import { icon } from "./icons.js";
 import { OmnisendPane } from "./panes/omnisend.js";
 import { SourcePane } from "./panes/source.js";
 import { TroublePane } from "./panes/trouble.js";
+import { regions } from "./regions.js";
 import { Slack } from "./slack.js";
 
 const by = (id) => document.getElementById(id);
@@ -60,6 +61,8 @@ const arrange = () => {
 };
 wide.addEventListener("change", arrange);
 arrange();
+
+regions({ modals: slack.modals, showPanes: (on) => (on || !wide.matches) && turnSide("open-panes", on) });
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || wide.matches) return;

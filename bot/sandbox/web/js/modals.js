@@ -1,8 +1,9 @@
 // Modals: the visible one of the stack in a dialog, and the questions that buttons ask first. A modal covers what stands
-// for Slack's window. Backstage is beside that window, so it stays within reach: what an app asks for may be found there.
+// for Slack's window, and Tab stays in it. Backstage is beside that window, so it stays within reach, of the mouse and of
+// F6 (see regions.js): what an app asks for may be found there.
 
 import { showBlocks } from "./blocks.js";
-import { h } from "./dom.js";
+import { h, tabStops } from "./dom.js";
 import { icon } from "./icons.js";
 import { plainWords, words } from "./words.js";
 
@@ -34,11 +35,40 @@ export class Modals {
     this.stack = [];
     this.shown = null; // id of the view that is built up in the dialog
     this.opener = null;
+    this.last = null; // what had the focus in the dialog last
+    this.dialog.addEventListener("focusin", (event) => {
+      this.last = event.target;
+    });
+    this.dialog.addEventListener("keydown", (event) => this.keepTab(event));
     document.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.defaultPrevented || !this.dialog.open || document.querySelector("dialog:modal")) return;
+      if (event.key !== "Escape" || event.defaultPrevented || !this.isOpen || !this.hasFocus || document.querySelector("dialog:modal")) return;
       event.preventDefault();
       this.leave();
     });
+  }
+
+  get isOpen() {
+    return this.dialog.open;
+  }
+
+  /** Nothing else has it. */
+  get hasFocus() {
+    return document.activeElement === document.body || this.dialog.contains(document.activeElement);
+  }
+
+  /** Come back from elsewhere in the page. */
+  enter() {
+    (this.dialog.contains(this.last) ? this.last : this.title).focus();
+  }
+
+  /** Tab goes round in the dialog. */
+  keepTab(event) {
+    if (event.key !== "Tab" || event.defaultPrevented) return;
+    const stops = tabStops(this.dialog);
+    const onTheWay = event.shiftKey ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING;
+    if (stops.some((one) => document.activeElement.compareDocumentPosition(one) & onTheWay)) return;
+    event.preventDefault();
+    stops.at(event.shiftKey ? -1 : 0).focus();
   }
 
   get top() {
@@ -64,8 +94,8 @@ export class Modals {
       this.shut();
       return;
     }
-    if (this.leaving === view.id && !this.dialog.open) return; // closed before the stand-in heard of it
-    if (!this.dialog.open) {
+    if (this.leaving === view.id && !this.isOpen) return; // closed before the stand-in heard of it
+    if (!this.isOpen) {
       this.opener = document.activeElement;
       this.cover(true);
       this.dialog.show();
@@ -156,9 +186,11 @@ export class Modals {
 
   shut() {
     this.shown = null;
-    if (!this.dialog.open) return;
+    if (!this.isOpen) return;
+    const elsewhere = !this.hasFocus;
     this.dialog.close();
     this.cover(false);
+    if (elsewhere) return; // somebody is busy there
     const back = this.whereFrom();
     back.blur(); // Chromium gives the focus back by itself, but what is then typed can be lost
     back.focus({ preventScroll: true });
