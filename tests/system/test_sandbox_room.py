@@ -11,6 +11,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -304,3 +305,17 @@ async def test_the_page_is_told_when_the_data_changes(house: House, address: str
         after = await told()
         assert after["changes"][-1] == words
         assert after["profiles"] < before["profiles"]
+
+
+async def test_a_page_that_can_not_be_told_any_more_hears_that_and_may_try_again(house: House) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    broken = replace(house, omnisend={**house.omnisend, "control": gone})
+    async with (
+        served(broken) as address,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{address}live") as following,
+    ):
+        while (await following.receive(timeout=30)).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert following.closed

@@ -147,3 +147,14 @@ async def test_a_change_that_is_not_offered_or_fails_is_refused_with_words(data:
         with pytest.raises(ChangeFailed, match=r"there is no profiles\.parquet"):
             await data.change(change)
     assert _rows(data) == before
+
+
+async def test_a_copy_that_is_damaged_is_named_and_made_anew_by_starting_over(data: SourceData) -> None:
+    (data.folder / "profiles.parquet").write_bytes(b"no table")
+    told = await data.describe()
+    assert told["profiles"] is None
+    assert "can't be read" in told["problem"]
+    assert "Start over makes it anew." in told["problem"]
+    await data.change("reset")
+    assert (await data.describe())["problem"] == ""
+    assert (await _members(data))["All"] == len(_rows(data))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,8 @@ from aiohttp import web
 
 from bot.sandbox.room.house import House
 
+_log = logging.getLogger(__name__)
+
 GATHER_SECONDS = 0.05  # changes that come together are told together: a busy run makes hundreds
 TICK_SECONDS = 1.0  # between two looks at Omnisend
 UNSHOWN = frozenset({"call", "delivery", "connection", "clock", "ack"})
@@ -17,23 +20,31 @@ UNSHOWN = frozenset({"call", "delivery", "connection", "clock", "ack"})
 
 
 async def follow(request: web.Request, house: House) -> web.WebSocketResponse:
-    """Serve one page until it goes."""
+    """Serve one page until it goes, or until something can't be told any more: the page then says so and tries again."""
     socket = web.WebSocketResponse(heartbeat=20)
     await socket.prepare(request)
-    tellers = [
+    tasks = [
+        asyncio.create_task(_until_it_goes(socket), name="live: page"),
         asyncio.create_task(_tell_slack(socket, house), name="live: slack"),
         asyncio.create_task(_tell_omnisend(socket, house), name="live: omnisend"),
         asyncio.create_task(_tell_house(socket, house), name="live: house"),
         asyncio.create_task(_tell_source(socket, house), name="live: source"),
     ]
     try:
-        async for _ in socket:  # the page says nothing; this ends when it goes
-            pass
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for teller in tellers:
-            teller.cancel()
-        await asyncio.gather(*tellers, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        for task, ended in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+            if isinstance(ended, Exception) and not isinstance(ended, OSError | aiohttp.ClientError):
+                _log.error("%s ended", task.get_name(), exc_info=ended)
+    await socket.close()
     return socket
+
+
+async def _until_it_goes(socket: web.WebSocketResponse) -> None:
+    async for _ in socket:  # the page says nothing
+        pass
 
 
 async def _tell_slack(socket: web.WebSocketResponse, house: House) -> None:

@@ -38,6 +38,7 @@ class ShownSource(Protocol):
     async def describe(self) -> dict[str, Any]:
         """`profiles`, `segments` (name, members or None with a problem), `offers`, the last `changes` in words.
 
+        Where nothing can be read, `profiles` is None and `problem` says why.
         `sign_in` is there for a source that people sign in to: the codes that wait, and who there is.
         """
         ...

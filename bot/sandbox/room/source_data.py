@@ -65,8 +65,15 @@ class SourceData:
         """Profiles, each segment with its number of members (None where it can't be counted, with why), and changes."""
         async with self._busy:
             if self._told is None:
-                self._told = await self._count()
-            return {**self._told, "offers": [one.shown() for one in OFFERS.values()], "changes": self.changes}
+                try:
+                    self._told = await self._count()
+                except (SourceError, FileFault, OSError, duckdb.Error) as error:
+                    problem = f"The copy of the data can't be read: {error} Start over makes it anew."
+                    return {"profiles": None, "segments": [], "problem": problem, **self._beside()}
+            return {**self._told, "problem": "", **self._beside()}
+
+    def _beside(self) -> dict[str, Any]:
+        return {"offers": [one.shown() for one in OFFERS.values()], "changes": self.changes}
 
     async def change(self, name: str) -> str:
         """Change the data; what happened, in words. Raises `NoSuchChange` or `ChangeFailed`."""

@@ -23,12 +23,14 @@ export class SourcePane {
       card("What was changed", this.log));
   }
 
-  told({ profiles, segments, offers, changes, sign_in: signIn }) {
+  told({ profiles, segments, problem, offers, changes, sign_in: signIn }) {
     show(this.signIn, JSON.stringify(signIn ?? null), () => h("div", {}, signIn ? this.signingIn(signIn) : []));
     show(this.offers, JSON.stringify(offers), () => h("ul", { class: "acts" }, offers.map(({ name, label, meaning }) => h("li", {},
       h("button", { type: "button", class: "button", "aria-describedby": `change-${name}`, onclick: (event) => this.change(name, event.currentTarget) }, label),
       h("span", { class: "small muted", id: `change-${name}` }, meaning)))));
-    show(this.profiles, String(profiles), () => h("p", { class: "shop" }, h("strong", {}, `${number(profiles)} profiles`), h("span", { class: "muted" }, "in the source")));
+    show(this.profiles, JSON.stringify([profiles, problem]), () => problem
+      ? h("p", { class: "error", role: "alert" }, problem)
+      : h("p", { class: "shop" }, h("strong", {}, `${number(profiles)} profiles`), h("span", { class: "muted" }, "in the source")));
     show(this.counts, JSON.stringify(segments), () => measured("Segments of the source", ["Segment", "Members"], segments.map((one) => [
       one.name, one.members, one.members === null ? h("span", { class: "error", title: one.problem }, "can't be counted") : undefined])));
     show(this.log, JSON.stringify(changes), () => changes.length
