@@ -20,7 +20,7 @@ UNSHOWN = frozenset({"call", "delivery", "connection", "clock", "ack"})
 
 
 async def follow(request: web.Request, house: House) -> web.WebSocketResponse:
-    """Serve one page until it goes, or until something can't be told any more: the page then says so and tries again."""
+    """Serve one page until it goes, or can't be told any more of something: it then says so, and tries again."""
     socket = web.WebSocketResponse(heartbeat=20)
     await socket.prepare(request)
     tasks = [
