@@ -24,6 +24,7 @@ from bot.omnisend.errors import FateUnknown, KeyRefused, OmnisendError, RubbishA
 from bot.omnisend.limiter import Limiter, Pot
 from bot.omnisend.models import NotAsPromised
 from bot.omnisend.outcome import API_VERSION, Fate, Outcome
+from bot.proxy import proxy_to
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte
@@ -40,6 +41,12 @@ log = structlog.get_logger(__name__)
 def _trusted() -> ssl.SSLContext:
     """The certificates to trust: reading them takes long enough to hold up a loop, so they are read once."""
     return httpx.create_ssl_context()
+
+
+def default_transport(base_url: str) -> AiohttpTransport:
+    """The way to Omnisend: through the proxy that the environment variables name for it, if any."""
+    proxy = proxy_to(base_url)
+    return AiohttpTransport(verify=_trusted(), proxy=httpx.Proxy(proxy) if proxy else None)
 
 
 class Effect(Enum):
@@ -94,7 +101,7 @@ class Wire:
         self.base_url = base_url.rstrip("/")
         self._headers = _headers(key)
         self._limiter = limiter
-        self._transport = transport or AiohttpTransport(verify=_trusted())
+        self._transport = transport or default_transport(self.base_url)
         self._pause = pause
         self._random = random
         self._timeouts = httpx.Timeout(read_timeout, connect=connect_timeout, pool=whole_timeout).as_dict()

@@ -158,3 +158,22 @@ async def test_a_cancelled_request_leaves_no_connection_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_omnisend_is_asked_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.delenv("https_proxy", raising=False)
+    async with server(refuse) as (proxy, _):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        async with real_client("https://api.omnisend.example") as client:
+            with pytest.raises(errors.Unavailable):
+                await get_batch(client)
+    assert set(asked) == {b"CONNECT api.omnisend.example:443 HTTP/1.1\r\n"}

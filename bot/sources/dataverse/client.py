@@ -9,7 +9,6 @@ import asyncio
 import socket
 import ssl
 import time
-import urllib.request
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ import httpx
 import pyarrow as pa
 import structlog
 
+from bot.proxy import proxy_to
 from bot.sources.base import SourceError
 from bot.sources.dataverse.columns import Column, Row
 from bot.sources.dataverse.faults import (
@@ -309,23 +309,14 @@ class DataverseClient:
         )
 
 
-def default_transport(ca_file: Path | None = None, *, host: str = "") -> httpx.AsyncHTTPTransport:
-    """The way to Dataverse at `host`: through the proxy that the environment variables name for it, if any.
+def default_transport(ca_file: Path | None = None, *, url: str = "") -> httpx.AsyncHTTPTransport:
+    """The way to Dataverse at `url`: through the proxy that the environment variables name for it, if any.
 
     `ca_file`: trust this certificate and no other (an emulator's), and go straight.
     """
     if ca_file is not None:
         return httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=ca_file))
-    return httpx.AsyncHTTPTransport(proxy=_proxy_to(host))
-
-
-def _proxy_to(host: str) -> str | None:
-    """As httpx's own client and Entra's library find it: HTTPS_PROXY or ALL_PROXY, but not for hosts of NO_PROXY."""
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get("https") or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(host):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return httpx.AsyncHTTPTransport(proxy=proxy_to(url))
 
 
 _TIMEOUTS = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=WHOLE_TIMEOUT).as_dict()

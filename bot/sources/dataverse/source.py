@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
 
 import httpx
 import pyarrow as pa
@@ -56,7 +55,7 @@ class DataverseSource:
         self._client = DataverseClient(
             url,
             tokens,
-            transport=transport or default_transport(ca_file, host=urlsplit(url).hostname or ""),
+            transport=transport or default_transport(ca_file, url=url),
             pause=pause,
             clock=clock,
             random=random,
