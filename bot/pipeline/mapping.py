@@ -16,6 +16,7 @@ from bot.omnisend.contacts import (
     property_name,
 )
 from bot.sources.base import Field
+from bot.sources.nearest import nearest
 from storage.errors import FerryError, mark
 from storage.models import MappingKind
 
@@ -218,6 +219,7 @@ def _check_fields(lines: Sequence[Line], names: Sequence[str]) -> None:
         for field in line.fields:
             if field not in names:
                 alike = next((name for name in names if _fold(name) == _fold(field)), None)
+                alike = alike or nearest(field, names)
                 near = f" Did you mean {alike}?" if alike else ""
                 raise UnknownField(line.attribute, field=field, near=near)
 

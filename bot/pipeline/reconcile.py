@@ -224,7 +224,7 @@ class Reconciliation:
         there = {column.name for column in await self._job.source.fields()}
         for name in self._job.plan.fields:
             if name not in there:
-                raise FieldMissing(field=name, used_for=self._job.plan.used_for(name))
+                raise FieldMissing.among(there, [name], self._job.plan.used_for(name))
 
     def raise_if_cancelled(self) -> None:
         if self.cancelled:

@@ -3,7 +3,7 @@
 Arrow record batches are the interchange format: a million profiles pass through without a Python object each.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 import pyarrow as pa
 
+from bot.sources.nearest import nearest
 from storage.errors import FerryError, mark
 
 CUSTOMER_ID = "CustomerId"  # the key of a unified profile: opaque text, never parsed
@@ -167,5 +168,13 @@ class SegmentFailed(SourceError):
 
 class FieldMissing(SourceError):
     code = "field-missing"
-    what = mark("The profile has no field named {field} any more.")
+    what = mark("The profile has no field named {field} any more.{near}")
     remedy = mark("Edit the export's mapping and choose another field for {used_for}.")
+
+    @classmethod
+    def among(cls, there: Collection[str], missing: Sequence[str], used_for: str = "") -> Self:
+        """Of these fields, at least one. `there`: those that the profile has, of which some may be meant."""
+        alike = dict.fromkeys(near for name in missing if (near := nearest(name, there)))
+        near = f" Did you mean {', '.join(alike)}?" if alike else ""
+        purpose = used_for or ("it" if len(missing) == 1 else "each of them")
+        return cls(field=", ".join(missing), near=near, used_for=purpose)

@@ -17,8 +17,9 @@ from bot.sources.dataverse.columns import MEMBERSHIP
 from bot.sources.dataverse.faults import TooManyMembers
 from bot.sources.dataverse.keys import Keys
 from bot.sources.dataverse.memberships import COUNTED_NAMES, KNOWN_CHARACTERS, Roll
-from bot.sources.dataverse.names import nearest, read_names
+from bot.sources.dataverse.names import read_names
 from bot.sources.dataverse.queries import MAX_URL, memberships_of, profiles_by_id
+from bot.sources.nearest import nearest
 from tests.unit.dataverse_world import customer, membership
 
 HEX_IDS = st.text("0123456789abcdef", min_size=32, max_size=32)

@@ -664,6 +664,12 @@ class TestFieldsSamplesCheck:
         with pytest.raises(FieldMissing, match="msdynci_gone"):
             await source.sample(["msdynci_gone"])
 
+    async def test_for_a_missing_field_the_one_that_may_be_meant_is_named(self, source: DataverseSource) -> None:
+        with pytest.raises(FieldMissing, match=r"no field named msdynci_emial any more\. Did you mean msdynci_email\?"):
+            await source.sample(["msdynci_emial"])
+        with pytest.raises(FieldMissing, match=r"named Nowhere any more\. Nothing was sent"):
+            await source.sample(["Nowhere"])
+
     async def test_a_check_asks_who_we_are_and_reads_a_row_of_each_table(
         self, source: DataverseSource, dataverse: FakeDataverse
     ) -> None:

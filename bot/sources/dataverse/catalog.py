@@ -15,8 +15,9 @@ from bot.sources.dataverse.client import DataverseClient
 from bot.sources.dataverse.columns import MEMBERSHIP, METADATA, PAYLOAD, Column, Row
 from bot.sources.dataverse.faults import DataverseError, QueryRefused
 from bot.sources.dataverse.memberships import Members, Roll
-from bot.sources.dataverse.names import nearest, title_in
+from bot.sources.dataverse.names import title_in
 from bot.sources.dataverse.refresh import Refreshes
+from bot.sources.nearest import nearest
 from storage.errors import mark
 
 log = structlog.get_logger(__name__)

@@ -163,7 +163,10 @@ class TooManyMembers(DataverseError):
 class RefreshRunning(DataverseError, SourceBusy):
     code = "dataverse-refresh"
     what = mark("Customer Insights is being refreshed until about {until} UTC: its tables don't fit together now.")
-    remedy = mark("Run again after that. An admin can change the times in the settings.")
+    remedy = mark(
+        "Try again after that; a run waits for the end by itself. If nothing is refreshed at this time, an admin can "
+        "correct the times: /ferry refresh."
+    )
 
 
 class RefreshBegan(RefreshRunning):
@@ -200,7 +203,7 @@ def refusal(status: int, body: bytes, *, call: str, source: str, reference: str,
             table = PROFILES if PROFILE_TABLE in call else call  # asked for its columns
             return DataSharingOff(**{**facts, "call": table})
         case 400 if call == PROFILES and (column := _found(_COLUMN, body)):
-            return FieldMissing(field=column, used_for="it")
+            return FieldMissing.among((), [column])
         case 400 | 410 if is_link:
             return LinkRefused(outcome=outcome, **facts)
         case 501:

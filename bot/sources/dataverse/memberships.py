@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from bot.sources.dataverse.faults import TooManyMembers
 from bot.sources.dataverse.keys import Keys
-from bot.sources.dataverse.names import folded, read_names
+from bot.sources.dataverse.names import read_names
+from bot.sources.nearest import folded
 
 WORD_BITS = 64
 WORD = (1 << WORD_BITS) - 1

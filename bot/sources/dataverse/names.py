@@ -4,17 +4,12 @@ Its form is not documented. Seen is an object with a list under `Segments`; a ba
 a JSON string are read as well.
 """
 
-import unicodedata
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 import orjson
 
 WRAPPINGS = 3  # how often JSON may stand in a JSON string
 TITLE_KEYS = ("friendlyname", "displayname")
 TITLE_DEPTH = 3  # objects in objects
 TITLE_CHARACTERS = 100
-ALIKE = 0.8  # how like a name must be to be the one that was meant, from 0 to 1
 
 
 def read_names(value: object) -> tuple[str, ...] | None:
@@ -47,15 +42,3 @@ def title_in(payload: object, depth: int = TITLE_DEPTH) -> str:
             return " ".join(value.split())[:TITLE_CHARACTERS]
     inner = (title_in(value, depth - 1) for value in payload.values() if depth > 1)
     return next(filter(None, inner), "")
-
-
-def folded(name: str) -> str:
-    """What two names share that differ only in case, width of letters or blanks around them."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
-
-
-def nearest(wanted: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant: alike but for case, width of letters or a slip of the finger."""
-    by_fold = {folded(name): name for name in sorted(names)}
-    close = get_close_matches(folded(wanted), by_fold, n=1, cutoff=ALIKE)
-    return by_fold[close[0]] if close else None

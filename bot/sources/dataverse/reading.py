@@ -49,7 +49,7 @@ def chosen(there: dict[str, Column], wanted: Iterable[str]) -> list[Column]:
     names = [name for name in dict.fromkeys(wanted) if name != CUSTOMER_ID]
     missing = [name for name in names if name not in there]
     if missing:
-        raise FieldMissing(field=", ".join(missing), used_for="it" if len(missing) == 1 else "each of them")
+        raise FieldMissing.among(there, missing)
     return [there[name] for name in names]
 
 

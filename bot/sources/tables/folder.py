@@ -5,14 +5,14 @@ A source with another layout differs here, and only here: see `data_out.py`.
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from bot.sources.base import Note, SegmentMissing, SourceUnreadable
+from bot.sources.nearest import nearest
 from bot.sources.tables.faults import SegmentAmbiguous
 from bot.sources.tables.files import FileFault, Table, csv_table, parquet_table
 
@@ -21,7 +21,6 @@ SEGMENT_FORMATS: Mapping[str, Literal["sql", "csv", "parquet"]] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
-ALIKE = 0.75  # how alike two names are for one to be offered instead of the other, 0 to 1 (difflib's ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Folder:
         files = list(self._segment_files())
         matching = [file for file in files if file.segment == wanted]
         if not matching:
-            near = _nearest(wanted, {file.segment for file in files})
+            near = nearest(wanted, {file.segment for file in files})
             raise SegmentMissing(segment=name, source=self.label, near=f" Did you mean *{near}*?" if near else "")
         if len(matching) > 1:
             first, second, *_ = matching
@@ -157,10 +156,3 @@ def normalised(name: str) -> str:
 
 def _is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)  # how Python shows bytes that are no UTF-8
-
-
-def _nearest(wanted: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant: alike but for case, width of letters or a slip of the finger."""
-    folded = {unicodedata.normalize("NFKC", name).casefold(): name for name in sorted(names)}
-    close = get_close_matches(unicodedata.normalize("NFKC", wanted).casefold(), folded, n=1, cutoff=ALIKE)
-    return folded[close[0]] if close else None

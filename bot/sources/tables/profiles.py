@@ -46,7 +46,7 @@ def require(types: Mapping[str, str], wanted: Iterable[str]) -> None:
     """Raise `FieldMissing` unless the profile has these fields."""
     missing = [name for name in wanted if name not in types or name.casefold() in _RESERVED - {_ID}]
     if missing:
-        raise FieldMissing(field=", ".join(missing), used_for="it" if len(missing) == 1 else "each of them")
+        raise FieldMissing.among([name for name in types if name.casefold() not in _RESERVED], missing)
 
 
 def field_type(type_: str) -> str:
