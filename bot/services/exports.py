@@ -44,6 +44,7 @@ from storage.models import (
     Export,
     FieldMapping,
     MappingKind,
+    RefreshHook,
     When,
     now,
 )
@@ -146,9 +147,10 @@ class Exports:
             connection = await connection_of(session, export)
             remarks = await mapped_differently(session, export, connection) if connection else []
             refresh = await refresh_of(session, export.team_id)
+            has_hook = await session.get(RefreshHook, export.team_id) is not None
             arrival = await subscription(session, export)
         if export.when is When.REFRESH and (refresh is None or not refresh.active):
-            remarks.append(Remark("no-schedule"))
+            remarks.append(Remark("webhook-only" if has_hook else "no-schedule"))
         return [arrival, Remark("automations"), *remarks]
 
     # --- saving

@@ -97,6 +97,11 @@ class Hooks:
             hook = await session.get(RefreshHook, actor.team_id)
         return None if hook is None else HookState(hook.created_by, hook.created_at, hook.refreshed_at)
 
+    async def is_there(self, actor: Actor) -> bool:
+        """Whether the workspace has one: that is no secret."""
+        async with self._database.read() as session:
+            return await session.get(RefreshHook, actor.team_id) is not None
+
     async def issue(self, actor: Actor) -> HookToken:
         """Make the workspace's webhook. Raises `HookExists`, `Denied`."""
         require(actor, Action.SET_REFRESH)

@@ -31,6 +31,9 @@ _TEXTS = {
         "both, the run that comes last decides."
     ),
     "no-schedule": mark("The workspace's refresh is off: until an admin sets it, this export runs by hand only."),
+    "webhook-only": mark(
+        "The workspace's refresh is off, so this export runs by hand and when the refresh webhook is called."
+    ),
 }
 
 

@@ -143,7 +143,7 @@ class Homes:
                 things.append(Attention(text, button))
         things += [thing for view in found if (thing := self._trouble(actor, view)) is not None]
         waiting = sum(view.export.when is When.REFRESH and view.obstacle is None for view in found)
-        if waiting and not await self._refresh_words(actor):
+        if waiting and not await self._refresh_words(actor) and not await self._services.hooks.is_there(actor):
             text = t.ngettext(
                 "{n} export waits for the workspace's refresh, which is off: it runs by hand only.",
                 "{n} exports wait for the workspace's refresh, which is off: they run by hand only.",

@@ -26,6 +26,7 @@ from bot.services.actor import Actor
 from bot.services.connections import ConnectionDraft, Connections, consent_text
 from bot.services.export_users import ExportUsers
 from bot.services.exports import ExportDraft, Exports
+from bot.services.hooks import Hooks
 from bot.services.people import People
 from bot.services.readiness import find_obstacle
 from bot.services.requests import Requests
@@ -121,6 +122,7 @@ class ServicesWorld:
         self.exports = Exports(self.database, self.engine, reload=self.reload)
         self.runs = Runs(self.database, self.keys, self.engine, nudge=self.nudge)
         self.schedules = Schedules(self.database, reload=self.reload)
+        self.hooks = Hooks(self.database, nudge=lambda: None)
         self.obstacle = find_obstacle
 
     def nudge(self) -> None:

@@ -411,6 +411,10 @@ async def test_exports_of_different_brands_do_not_bother_each_other(world: Servi
 async def test_whoever_relies_on_a_refresh_that_is_off_is_told(world: ServicesWorld) -> None:
     export = await world.export(await world.connection(), when=When.REFRESH)
     assert "no-schedule" in [remark.kind for remark in await world.exports.remarks(ADMIN, id_of(export))]
+    await world.hooks.issue(ADMIN)
+    kinds = [remark.kind for remark in await world.exports.remarks(ADMIN, id_of(export))]
+    assert "webhook-only" in kinds
+    assert "no-schedule" not in kinds
     await world.schedules.set_refresh(ADMIN, ["06:00"], range(7), "UTC")
     assert "no-schedule" not in [remark.kind for remark in await world.exports.remarks(ADMIN, id_of(export))]
 
