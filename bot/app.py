@@ -92,8 +92,8 @@ class TokensMissing(FerryError):
     what = mark("There is no {missing}, so the bot can't talk to Slack.")
     consequence = mark("Nothing was started.")
     remedy = mark(
-        "Set SLACK_BOT_TOKEN (xoxb-…) and SLACK_APP_TOKEN (xapp-…), or try everything without a Slack account: "
-        "make sandbox."
+        "Set FERRY_SLACK_BOT_TOKEN (xoxb-…) and FERRY_SLACK_APP_TOKEN (xapp-…), or try everything without a Slack "
+        "account: make sandbox."
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -216,6 +217,16 @@ class Settings(BaseSettings):
     def _check_file(cls, path: Path | None) -> Path | None:
         if path is not None and not path.is_file():
             raise ValueError("there is no such file")
+        return path
+
+    @field_validator("dataverse_ca")
+    @classmethod
+    def _check_certificate(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                ssl.create_default_context(cafile=path)
+            except OSError:  # also SSLError
+                raise ValueError("it is no PEM file with a certificate that can be read") from None
         return path
 
     @field_validator("hook_port", mode="before")

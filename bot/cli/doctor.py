@@ -124,7 +124,7 @@ async def _omnisend(settings: Settings) -> Answer:
 async def _slack(settings: Settings) -> Answer:
     bot, app = settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
     if not bot or not app:
-        wanted = {"SLACK_BOT_TOKEN (xoxb-…)": bot, "SLACK_APP_TOKEN (xapp-…)": app}
+        wanted = {"FERRY_SLACK_BOT_TOKEN (xoxb-…)": bot, "FERRY_SLACK_APP_TOKEN (xapp-…)": app}
         missing = " and ".join(name for name, token in wanted.items() if not token)
         return Answer(None, f"set {missing}; the README says where to find them")
     client = AsyncWebClient(token=bot, base_url=settings.slack_url, timeout=int(REACH_SECONDS))

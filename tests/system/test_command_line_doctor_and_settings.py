@@ -74,7 +74,9 @@ def test_with_nothing_set_doctor_says_what_to_set_and_finds_nothing_broken(state
     answer_of(states["nothing set"], 0)
     assert line(states, "nothing set", "Storage").startswith("not set Storage nothing is stored yet")
     assert "set FERRY_SOURCE to a folder with profiles and segments" in line(states, "nothing set", "Source")
-    assert "set SLACK_BOT_TOKEN (xoxb-…) and SLACK_APP_TOKEN (xapp-…)" in line(states, "nothing set", "Slack")
+    assert "set FERRY_SLACK_BOT_TOKEN (xoxb-…) and FERRY_SLACK_APP_TOKEN (xapp-…)" in line(
+        states, "nothing set", "Slack"
+    )
     assert line(states, "nothing set", "Omnisend").startswith("ok ")
 
 
@@ -118,7 +120,7 @@ def test_a_source_that_is_gone_is_broken_and_storage_is_not(states: dict[str, En
 
 
 def test_a_token_alone_is_told_to_lack_its_fellow(states: dict[str, Ended]) -> None:
-    assert line(states, "another page", "Slack").startswith("not set Slack set SLACK_APP_TOKEN (xapp-…);")
+    assert line(states, "another page", "Slack").startswith("not set Slack set FERRY_SLACK_APP_TOKEN (xapp-…);")
 
 
 # --- settings

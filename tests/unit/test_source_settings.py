@@ -42,6 +42,7 @@ def test_a_folder_and_an_environment_may_be_configured_at_once() -> None:
         ({"entra_tenant": "https://login.example/contoso"}, "entra_tenant", "a domain for the tenant"),
         ({"entra_authority": "http://login.example"}, "entra_authority", "begins with https://"),
         ({"dataverse_ca": "/no/such/file.pem"}, "dataverse_ca", "no such file"),
+        ({"dataverse_ca": __file__}, "dataverse_ca", "no PEM file"),
         ({"entra_app_certificate": "/no/such/file.pem"}, "entra_app_certificate", "no such file"),
         ({"hook_port": 70_000}, "hook_port", "less than or equal to 65535"),
         ({"hook_url": "ferry.example.com"}, "hook_url", "begins with https://"),

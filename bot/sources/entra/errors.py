@@ -97,7 +97,10 @@ class PublicFlowOff(SignInError):
 class EnvironmentUnknown(SignInError):
     code = "sign-in-environment"
     what = mark("The tenant {tenant} knows no environment {environment} ({reason}).")
-    remedy = mark("Check the environment's address, and that it belongs to this tenant.")
+    remedy = mark(
+        "Whoever runs Segment Ferry can correct the environment's address or the tenant's id; a Power Platform admin "
+        "knows both."
+    )
 
 
 class SignInRefused(SignInError):
