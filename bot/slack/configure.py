@@ -131,9 +131,22 @@ class Configuring:
             return
         if not draft.email:
             draft.email = draft.offered.suggestions.get("email", "")
-        draft.warnings = await look_at_segments(self._services, visit.t, actor, draft)
+        await self._look(visit, actor, draft)
+
+    async def _look(self, visit: Visit, actor: Actor, draft: Draft) -> None:
+        """Look at the chosen segments. Counting takes a moment, so what a later look has found is not undone."""
+        draft.looks += 1
+        look = draft.looks
+        warnings = await look_at_segments(self._services, visit.t, actor, draft)
+        if look == draft.looks:
+            draft.warnings = warnings
 
     # --- choices within the form
+
+    async def _show(self, visit: Visit, draft: Draft) -> None:
+        """Show the form as it is now; what comes late must not cover what says that it was saved."""
+        if not draft.saving:
+            await visit.show(views.export_form(visit.t, draft.form()))
 
     async def _connection_chosen(self, visit: Visit) -> None:
         draft = self._draft(visit)
@@ -147,20 +160,20 @@ class Configuring:
             _warn_of_misfit(visit, draft, chosen)
             draft.segments = [name for name in chosen if name in draft.segment_names]
         draft.generation += 1  # so that new suggestions show
-        await visit.show(views.export_form(visit.t, draft.form()))
+        await self._show(visit, draft)
 
     async def _segments_chosen(self, visit: Visit) -> None:
         draft = self._draft(visit)
         draft.remember(visit.form)
         before = draft.warnings
-        draft.warnings = await look_at_segments(self._services, visit.t, await visit.actor(), draft)
+        await self._look(visit, await visit.actor(), draft)
         if draft.warnings != before:
-            await visit.show(views.export_form(visit.t, draft.form()))
+            await self._show(visit, draft)
 
     async def _when_chosen(self, visit: Visit) -> None:
         draft = self._draft(visit)
         draft.remember(visit.form)
-        await visit.show(views.export_form(visit.t, draft.form()))
+        await self._show(visit, draft)
 
     # --- what the searching selects offer
 
@@ -219,6 +232,7 @@ class Configuring:
             errors[form.block(Field.EMAIL)] = _("Choose the field that holds the email address.")
         if errors:
             return Reply.refuse(errors)
+        draft.saving = True
         return Reply.show(views.saving(visit.t, draft.form()), self._save)
 
     async def _save(self, visit: Visit) -> None:
@@ -233,6 +247,7 @@ class Configuring:
             await visit.show(common.changed_view(visit.t, explained(visit.t, error), buttons))
             return
         except FerryError as error:
+            draft.saving = False
             draft.generation += 1
             form = draft.form(problem=explained(visit.t, error), problem_at=_place(error))
             await visit.show(views.export_form(visit.t, form))

@@ -54,6 +54,10 @@ class Draft:
     samples: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    looks: int = 0
+    """How often its segments were looked at, each look begun."""
+    saving: bool = False
+    """It was submitted: the form is off the screen, unless saving fails."""
     generation: int = 0
     touched: float = 0.0
 

@@ -4,9 +4,12 @@ reference: slack-platform.md §3 (submissions), §14 (modals that outlived their
 """
 
 import asyncio
+from typing import Any
 
+import pytest
 from sqlmodel import select
 
+from bot.slack.segments import look_at_segments
 from storage.models import Connection, Consent, Export
 from tests.scenario.conftest import Ferry, form, submit
 
@@ -14,6 +17,12 @@ from tests.scenario.conftest import Ferry, form, submit
 async def _rows(ferry: Ferry, model: type) -> list[object]:
     async with ferry.app.database.read() as session:
         return list((await session.exec(select(model))).all())
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def test_an_export_that_was_saved_meanwhile_is_not_undone(ferry: Ferry) -> None:
@@ -81,6 +90,55 @@ async def test_a_double_submit_connects_once(ferry: Ferry) -> None:
     await asyncio.gather(modal.submit(), modal.submit())
     await ferry.ada.modal("Connected")
     assert (len(await _rows(ferry, Connection)), len(await _rows(ferry, Consent))) == (1, 1)
+
+
+async def test_what_is_found_late_does_not_cover_what_says_that_it_was_saved(
+    ferry: Ferry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ferry.connect()
+    await ferry.carl.command("/ferry export Newsletter")
+    modal = await form(ferry.carl, "New export")
+    saved = asyncio.Event()
+    looking: list[asyncio.Task[Any]] = []
+
+    async def late(*arguments: Any) -> list[str]:
+        looking.append(_this_task())
+        await saved.wait()
+        return await look_at_segments(*arguments)  # which finds that an export has these segments: this one
+
+    monkeypatch.setattr("bot.slack.configure.look_at_segments", late)
+    await modal.fill({"Segments": ["VIP"]})
+    await submit(modal)
+    await ferry.carl.modal("Saved")
+    saved.set()
+    await asyncio.wait(looking)
+    assert "is saved. Nothing was sent." in (await ferry.carl.modal("Saved")).text
+
+
+async def test_a_later_look_at_the_segments_is_not_undone_by_an_earlier_one(
+    ferry: Ferry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ferry.source.segment("Nobody", [])
+    await ferry.connect()
+    await ferry.carl.command("/ferry export Newsletter")
+    modal = await form(ferry.carl, "New export")
+    overtaken = asyncio.Event()
+    looking: list[asyncio.Task[Any]] = []
+
+    async def late(*arguments: Any) -> list[str]:
+        looking.append(_this_task())
+        warnings = await look_at_segments(*arguments)
+        if len(looking) == 1:
+            await overtaken.wait()
+        return warnings
+
+    monkeypatch.setattr("bot.slack.configure.look_at_segments", late)
+    await modal.fill({"Segments": ["Nobody"]})
+    await modal.fill({"Segments": ["VIP"]})
+    await asyncio.wait(looking[1:])
+    overtaken.set()
+    await asyncio.wait(looking)
+    assert "has no members" not in (await ferry.carl.modal("New export")).text
 
 
 async def test_a_double_submit_saves_an_export_once(ferry: Ferry) -> None:
