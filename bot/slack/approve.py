@@ -10,7 +10,7 @@ from bot.slack.router import Router
 from bot.slack.views import common, kit
 from bot.slack.views import requests as views
 from bot.slack.views.words import explained, mention
-from bot.slack.visit import Reply, Visit
+from bot.slack.visit import Reply, Visit, read_id
 from storage.models import ConnectionState
 
 
@@ -54,7 +54,7 @@ class Approving:
         """Share a connection that is there, or connect one (with the consent) for this request."""
         await visit.open(visit.t.gettext("Connection request"))
         actor = await visit.actor(fresh=True)
-        request = await self._services.requests.get(actor, int(visit.value))
+        request = await self._services.requests.get(actor, read_id(visit.value))
         if not request.open:
             await self._show_answered(visit, request)
             return
@@ -75,9 +75,9 @@ class Approving:
 
     async def _approve(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)
-        connection_id = int(visit.form.choice(Field.CONNECTION))
+        connection_id = read_id(visit.form.choice(Field.CONNECTION))
         try:
-            request = await self._services.requests.approve(actor, int(visit.metadata), connection_id)
+            request = await self._services.requests.approve(actor, read_id(visit.metadata), connection_id)
         except RequestAnswered as error:
             await visit.show(common.changed_view(visit.t, explained(visit.t, error)))
             return
@@ -101,7 +101,7 @@ class Approving:
 
     async def _decline(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Decline request"))
-        request = await self._services.requests.get(await visit.actor(fresh=True), int(visit.value))
+        request = await self._services.requests.get(await visit.actor(fresh=True), read_id(visit.value))
         if request.open:
             await visit.show(views.decline_form(visit.t, request.id, request.by))
         else:
@@ -115,7 +115,9 @@ class Approving:
     async def _pass_on(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)
         try:
-            request = await self._services.requests.decline(actor, int(visit.metadata), visit.form.text(Field.REASON))
+            request = await self._services.requests.decline(
+                actor, read_id(visit.metadata), visit.form.text(Field.REASON)
+            )
         except RequestAnswered as error:
             await visit.show(common.changed_view(visit.t, explained(visit.t, error)))
             return

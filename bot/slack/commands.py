@@ -12,7 +12,7 @@ from bot.slack.operate import Operating, line_of
 from bot.slack.parse import Request, Verb, parse
 from bot.slack.router import Router
 from bot.slack.views import common, exports
-from bot.slack.visit import Flow, Visit
+from bot.slack.visit import Flow, Visit, read_id
 from bot.slack.workspace import Settling
 from storage.models import ConnectionState
 
@@ -156,7 +156,7 @@ class Commands:
         if not visit.value:
             await self._operating.status(visit)
             return
-        runs = await self._services.runs.history(await visit.actor(), int(visit.value), 1)
+        runs = await self._services.runs.history(await visit.actor(), read_id(visit.value), 1)
         if not runs:
             await visit.say(common.note(visit.t.gettext("This export has not run yet, so nothing was rejected.")))
             return

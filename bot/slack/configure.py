@@ -25,7 +25,7 @@ from bot.slack.views.kit import Json
 from bot.slack.views.mapping import OPT_IN_DATE, OPT_IN_STATUS, OptIn, Row
 from bot.slack.views.schedule import Recurrence
 from bot.slack.views.words import explained
-from bot.slack.visit import Reply, Visit
+from bot.slack.visit import Reply, Visit, read_id
 from storage.errors import FerryError
 from storage.models import ConnectionState, FieldMapping, Leavers, When
 
@@ -82,7 +82,7 @@ class Configuring:
     async def edit(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Edit export"))
         actor = await visit.actor()
-        view = await self._services.exports.get(actor, int(visit.value))
+        view = await self._services.exports.get(actor, read_id(visit.value))
         if not view.may_edit:
             text = visit.t.gettext(
                 "You can see *{name}* and its runs, but not change it: its connection is not shared with you."
@@ -262,8 +262,8 @@ class Configuring:
 
     async def duplicate(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Duplicate export"))
-        view = await self._services.exports.changeable(await visit.actor(), int(visit.value))
-        await visit.show(views.duplicate_form(visit.t, int(visit.value), view.export.name))
+        view = await self._services.exports.changeable(await visit.actor(), read_id(visit.value))
+        await visit.show(views.duplicate_form(visit.t, read_id(visit.value), view.export.name))
 
     def _duplicated(self, visit: Visit) -> Reply:
         if not visit.form.text(Field.NAME):
@@ -273,10 +273,10 @@ class Configuring:
     async def _copy(self, visit: Visit) -> None:
         actor, name = await visit.actor(fresh=True), visit.form.text(Field.NAME)
         try:
-            copy = await self._services.exports.duplicate(actor, int(visit.metadata), name)
+            copy = await self._services.exports.duplicate(actor, read_id(visit.metadata), name)
         except FieldError as error:
             problem = explained(visit.t, error)
-            await visit.show(views.duplicate_form(visit.t, int(visit.metadata), name, problem=problem, copy=name))
+            await visit.show(views.duplicate_form(visit.t, read_id(visit.metadata), name, problem=problem, copy=name))
             return
         said = visit.t.gettext(
             "*{name}* is there. Choose its segments next; it runs by hand only until you change that."

@@ -34,7 +34,7 @@ from bot.slack.views.connections import ConnectionRow, InUse
 from bot.slack.views.kit import Json
 from bot.slack.views.sign_in import APP
 from bot.slack.views.words import explained
-from bot.slack.visit import Reply, Visit
+from bot.slack.visit import OutOfDate, Reply, Visit, read_id
 from storage.errors import FerryError
 from storage.models import Audience, Connection, ConnectionState
 
@@ -172,7 +172,10 @@ class Connecting:
 
     def _form(self, visit: Visit) -> ConnectForm:
         """The form as it stands on the screen; what was typed need not be in it (see `_submitted`)."""
-        stage, brand_id, request, channel, shown, account, brand = visit.metadata.split("|", 6)
+        told = visit.metadata.split("|", 6)
+        if len(told) != 7:
+            raise OutOfDate
+        stage, brand_id, request, channel, shown, account, brand = told
         language = shown.partition("/")[2]
         return ConnectForm(
             consent=consent_text(translator(language).gettext),
@@ -232,7 +235,7 @@ class Connecting:
 
     async def _edit(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Edit connection"))
-        details = await self._services.connections.details(await visit.actor(), int(visit.value))
+        details = await self._services.connections.details(await visit.actor(), read_id(visit.value))
         await visit.show(await self._edit_form(visit, details, details.connection.audience))
 
     async def _edit_form(
@@ -279,7 +282,7 @@ class Connecting:
 
     async def _replace(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Replace the API key"))
-        details = await self._services.connections.details(await visit.actor(), int(visit.value))
+        details = await self._services.connections.details(await visit.actor(), read_id(visit.value))
         connection = details.connection
         await visit.show(connections.key_form(visit.t, connection.id or 0, connection.name, connection.key_hint))
 
@@ -287,10 +290,12 @@ class Connecting:
         if not visit.form.text(Field.KEY):
             error = visit.t.gettext("Paste the API key of your Omnisend brand.")
             return Reply.refuse({visit.form.block(Field.KEY): error})
-        return Reply.show(connections.key_form(visit.t, int(visit.metadata), "…", "", checking=True), self._save_key)
+        return Reply.show(
+            connections.key_form(visit.t, read_id(visit.metadata), "…", "", checking=True), self._save_key
+        )
 
     async def _save_key(self, visit: Visit) -> None:
-        t, connection_id = visit.t, int(visit.metadata)
+        t, connection_id = visit.t, read_id(visit.metadata)
         actor = await visit.actor(fresh=True)
         connection = (await self._services.connections.details(actor, connection_id)).connection
         try:
@@ -320,7 +325,7 @@ class Connecting:
         """What stands in the way, or the last question. A value `again-N` asks once more in the same window."""
         if not visit.value.startswith("again-"):
             await visit.open(visit.t.gettext("Remove connection"))
-        await self._show_removal(visit, int(visit.value.removeprefix("again-")))
+        await self._show_removal(visit, read_id(visit.value.removeprefix("again-")))
 
     async def _show_removal(self, visit: Visit, connection_id: int) -> None:
         details = await self._services.connections.details(await visit.actor(), connection_id)
@@ -330,17 +335,17 @@ class Connecting:
     async def _detach_in_use(self, visit: Visit) -> None:
         """Detach one of the exports that stand in the way (value `EXPORT-CONNECTION`); the others stay listed."""
         export_id, _, connection_id = visit.value.partition("-")
-        await self._services.exports.detach(await visit.actor(fresh=True), int(export_id))
-        await self._show_removal(visit, int(connection_id))
+        await self._services.exports.detach(await visit.actor(fresh=True), read_id(export_id))
+        await self._show_removal(visit, read_id(connection_id))
         self._desk.changed(visit.team_id)
 
     async def _removed(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)
-        connection = (await self._services.connections.details(actor, int(visit.value))).connection
+        connection = (await self._services.connections.details(actor, read_id(visit.value))).connection
         try:
-            await self._services.connections.remove(actor, int(visit.value))
+            await self._services.connections.remove(actor, read_id(visit.value))
         except ConnectionInUse:  # an export was put on it since the window was opened
-            await self._show_removal(visit, int(visit.value))
+            await self._show_removal(visit, read_id(visit.value))
             return
         said = visit.t.gettext("*{name}* was removed and its key erased.").format(name=kit.safe(connection.name))
         await visit.show(common.notice(visit.t, visit.t.gettext("Removed"), said))
@@ -350,7 +355,10 @@ class Connecting:
 def _edited_connection(visit: Visit) -> tuple[int, datetime]:
     """Which connection a form edits, and of when it is."""
     connection_id, _, seen = visit.metadata.partition("|")
-    return int(connection_id), datetime.fromisoformat(seen)
+    try:
+        return read_id(connection_id), datetime.fromisoformat(seen)
+    except ValueError:
+        raise OutOfDate from None
 
 
 def _audience(visit: Visit) -> Audience:

@@ -8,7 +8,7 @@ from bot.slack.router import Router
 from bot.slack.views import common
 from bot.slack.views import consent as views
 from bot.slack.views.consent import ConsentRecord
-from bot.slack.visit import Reply, Visit
+from bot.slack.visit import Reply, Visit, read_id
 
 
 class Consenting:
@@ -22,7 +22,7 @@ class Consenting:
     async def _agree(self, visit: Visit) -> None:
         """The text anew. What Slack shows stays as it was chosen, unless it was chosen for another text or brand."""
         await visit.open(visit.t.gettext("Data privacy"))
-        details = await self._services.connections.details(await visit.actor(), int(visit.value))
+        details = await self._services.connections.details(await visit.actor(), read_id(visit.value))
         shown = f"{details.connection.id}|{CONSENT_VERSION}/{visit.t.language}"
         full = details.consent is not None and details.consent_holds and details.consent.full_values_in_slack
         text = consent_text(visit.t.gettext)
@@ -40,7 +40,7 @@ class Consenting:
         actor = await visit.actor(fresh=True)
         consent = await self._services.connections.agree_again(
             actor,
-            int(connection_id),
+            read_id(connection_id),
             language=shown.partition("/")[2],
             text_shown=text_as_shown(shown),
             full_values_in_slack=visit.form.ticked(Field.FULL_VALUES),
@@ -55,10 +55,10 @@ class Consenting:
     async def _open(self, visit: Visit) -> None:
         """First what is on record and what withdrawing means, then (value `sure-N`) the deed."""
         if visit.value.startswith("sure-"):
-            await self._withdraw(visit, int(visit.value.removeprefix("sure-")))
+            await self._withdraw(visit, read_id(visit.value.removeprefix("sure-")))
             return
         await visit.open(visit.t.gettext("Consent"))
-        details = await self._services.connections.details(await visit.actor(), int(visit.value))
+        details = await self._services.connections.details(await visit.actor(), read_id(visit.value))
         exports = [name for _, name in details.exports]
         connection = details.connection
         record = _record(visit.t, details)

@@ -22,7 +22,7 @@ from bot.slack.views.home import Attention, Home
 from bot.slack.views.kit import Json, safe
 from bot.slack.views.report import apart, resync_button
 from bot.slack.views.words import finding_words, mention, schedule_words
-from bot.slack.visit import Visit
+from bot.slack.visit import Visit, read_id
 from storage.errors import FerryError
 from storage.models import ConnectionState, When
 
@@ -68,7 +68,7 @@ class Homes:
         await self._show(visit.team_id, visit.user_id)
 
     async def _turn(self, visit: Visit) -> None:
-        await self._show(visit.team_id, visit.user_id, page=int(visit.value))
+        await self._show(visit.team_id, visit.user_id, page=read_id(visit.value))
 
     def changed(self, team_id: str) -> None:
         """Something changed in the workspace: bring the Homes up to date, once for what comes close together."""

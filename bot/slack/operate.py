@@ -14,7 +14,7 @@ from bot.slack.views.common import Choice
 from bot.slack.views.exports import ExportLine
 from bot.slack.views.preview import Example, PreviewCard, preview
 from bot.slack.views.words import explained, mention
-from bot.slack.visit import Flow, Visit
+from bot.slack.visit import Flow, Visit, read_id
 from storage.models import Run
 
 HISTORY_RUNS = 20
@@ -53,18 +53,18 @@ class Operating:
     async def run(self, visit: Visit) -> None:
         await visit.prepare(visit.t.gettext("Run"))
         actor = await visit.actor(fresh=True)
-        run = await self._services.runs.start(actor, int(visit.value))
+        run = await self._services.runs.start(actor, read_id(visit.value))
         await self._say_started(visit, actor, run)
 
     async def retry(self, visit: Visit) -> None:
         await visit.prepare(visit.t.gettext("Run"))
         actor = await visit.actor(fresh=True)
-        await self._say_started(visit, actor, await self._services.runs.retry_rejected(actor, int(visit.value)))
+        await self._say_started(visit, actor, await self._services.runs.retry_rejected(actor, read_id(visit.value)))
 
     async def resync(self, visit: Visit) -> None:
         await visit.prepare(visit.t.gettext("Run"))
         actor = await visit.actor(fresh=True)
-        await self._say_started(visit, actor, await self._services.runs.resync(actor, int(visit.value)))
+        await self._say_started(visit, actor, await self._services.runs.resync(actor, read_id(visit.value)))
 
     async def _say_started(self, visit: Visit, actor: Actor, run: Run) -> None:
         _ = visit.t.gettext
@@ -96,7 +96,7 @@ class Operating:
 
     async def preview(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Preview"))
-        await self._show_preview(visit, int(visit.value))
+        await self._show_preview(visit, read_id(visit.value))
 
     async def _show_preview(self, visit: Visit, export_id: int, *, question: int | None = None) -> None:
         actor = await visit.actor()
@@ -151,7 +151,7 @@ class Operating:
 
     async def history(self, visit: Visit) -> None:
         await visit.prepare(visit.t.gettext("History"))
-        actor, export_id = await visit.actor(), int(visit.value)
+        actor, export_id = await visit.actor(), read_id(visit.value)
         found = await self._services.runs.history(actor, export_id, HISTORY_RUNS)
         view = await self._services.exports.get(actor, export_id)
         said = history.history(visit.t, view.export.name, export_id, found, actor.zone, may_run=view.may_run)
@@ -161,7 +161,7 @@ class Operating:
 
     async def cancel(self, visit: Visit) -> None:
         actor = await visit.actor(fresh=True)
-        run = await self._services.runs.cancel(actor, int(visit.value))
+        run = await self._services.runs.cancel(actor, read_id(visit.value))
         if run.status.active:
             said = visit.t.gettext("*{name}* is being stopped; what Omnisend has accepted stays and is remembered.")
         else:  # it had not begun, or its question was open
@@ -176,7 +176,7 @@ class Operating:
     async def _guard_show(self, visit: Visit) -> None:
         """What would be sent, with the answers under it."""
         await visit.open(visit.t.gettext("Preview"))
-        run = await self._services.runs.get(int(visit.value))
+        run = await self._services.runs.get(read_id(visit.value))
         await self._show_preview(visit, run.export_id or 0, question=run.id)
 
     async def _guard_send(self, visit: Visit) -> None:
@@ -201,10 +201,10 @@ class Operating:
         _ = visit.t.gettext
         actor = await visit.actor(fresh=True)
         try:
-            return await answer(actor, int(visit.value))
+            return await answer(actor, read_id(visit.value))
         except QuestionClosed as error:
             await visit.say(common.note(explained(visit.t, error)), title=_("This has changed"))
-            run = await self._services.runs.get(int(visit.value))
+            run = await self._services.runs.get(read_id(visit.value))
             await self._condense(run, _("This question is no longer open."))
             return None
 
@@ -224,7 +224,7 @@ class Operating:
 
     async def _rejects(self, visit: Visit) -> None:
         """The list again, to whoever asks and may see it: in private."""
-        run = await self._services.runs.get(int(visit.value))
+        run = await self._services.runs.get(read_id(visit.value))
         await self._desk.reports.send_rejects(visit.team_id, visit.user_id, run)
         said = visit.t.gettext("The list of rejected rows is in your direct messages with me.")
         await visit.say(common.note(said))
@@ -246,7 +246,7 @@ class Operating:
 
     async def _settle(self, visit: Visit, act: Callable[[Actor, int], Awaitable[object]], said: str) -> None:
         await visit.prepare(visit.t.gettext("Export"))
-        actor, export_id = await visit.actor(fresh=True), int(visit.value)
+        actor, export_id = await visit.actor(fresh=True), read_id(visit.value)
         await act(actor, export_id)
         view = await self._services.exports.get(actor, export_id)
         await visit.say(common.note(said.format(name=kit.safe(view.export.name))))
@@ -255,10 +255,10 @@ class Operating:
     async def remove(self, visit: Visit) -> None:
         """First the offer to empty its segments, then (value `sure-N`) the deed."""
         if visit.value.startswith("sure-"):
-            await self._remove(visit, int(visit.value.removeprefix("sure-")))
+            await self._remove(visit, read_id(visit.value.removeprefix("sure-")))
             return
         await visit.open(visit.t.gettext("Remove export"))
-        actor, export_id = await visit.actor(), int(visit.value)
+        actor, export_id = await visit.actor(), read_id(visit.value)
         view = await self._services.exports.changeable(actor, export_id)
         may_empty = view.last_run is not None and bool(view.connection_name)
         await visit.show(configure.remove_form(visit.t, export_id, view.export.name, may_empty=may_empty))
@@ -275,7 +275,7 @@ class Operating:
     async def _empty_and_remove(self, visit: Visit) -> None:
         """Start the run that empties its segments; removing it is offered again once that is done."""
         _ = visit.t.gettext
-        actor, export_id = await visit.actor(fresh=True), int(visit.value)
+        actor, export_id = await visit.actor(fresh=True), read_id(visit.value)
         run = await self._services.runs.empty(actor, export_id)
         said = _("*{name}* takes everybody out of its segments at Omnisend now. Remove it when the report says so.")
         text = said.format(name=kit.safe(run.export_name))

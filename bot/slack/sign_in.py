@@ -18,7 +18,7 @@ from bot.slack.tasks import Tasks
 from bot.slack.views import sign_in as views
 from bot.slack.views.kit import Json
 from bot.slack.views.words import explained
-from bot.slack.visit import Visit
+from bot.slack.visit import Visit, read_id
 
 GOODBYE_SECONDS = 2.0  # for telling those who have a code that the bot stops
 
@@ -68,20 +68,22 @@ class SigningIn:
         await visit.open(visit.t.gettext("Sign in again"))
         connection_id = _id(visit.value)
         if visit.value.startswith("export-"):
-            view = await self._desk.services.exports.get(await visit.actor(), int(visit.value.removeprefix("export-")))
+            view = await self._desk.services.exports.get(
+                await visit.actor(), read_id(visit.value.removeprefix("export-"))
+            )
             connection_id = view.export.connection_id
         if connection_id is not None:
             await self._begin(visit, connection_id)
 
     async def _show(self, visit: Visit) -> None:
         await visit.open(visit.t.gettext("Export user"))
-        details = await self._desk.services.connections.details(await visit.actor(), int(visit.value))
+        details = await self._desk.services.connections.details(await visit.actor(), read_id(visit.value))
         offers = self._desk.services.engine.sources.offers
         offered = any(offer.app_identity for offer in offers if offer.kind == details.connection.source)
         user = details.export_user
         reads_as = (user.account or visit.t.gettext("the app of this installation")) if user else ""
         await visit.show(
-            views.replace_view(visit.t, int(visit.value), details.connection.name, reads_as, app_offered=offered)
+            views.replace_view(visit.t, read_id(visit.value), details.connection.name, reads_as, app_offered=offered)
         )
 
     async def _begin(self, visit: Visit, connection_id: int | None, form: Json | None = None) -> None:
@@ -117,13 +119,13 @@ class SigningIn:
         if visit.view is None:
             await visit.open(visit.t.gettext("Add export user"))
         await visit.show(views.checking_view(visit.t))
-        outcome = await self._users.complete(await visit.actor(fresh=True), int(user_id), _id(connection))
+        outcome = await self._users.complete(await visit.actor(fresh=True), read_id(user_id), _id(connection))
         await self._tell(visit, outcome)
 
     async def _use_app(self, visit: Visit) -> None:
         await visit.show(views.checking_view(visit.t))
         actor = await visit.actor(fresh=True)
-        await self._tell(visit, await self._users.use_app(actor, int(visit.value)))
+        await self._tell(visit, await self._users.use_app(actor, read_id(visit.value)))
 
     async def _tell(self, visit: Visit, outcome: Outcome) -> None:
         """Where the person is: in the window, or in a message if it was closed."""

@@ -1,5 +1,6 @@
 """One act of a person in Slack (a command, a click, a submitted modal), and the ways to answer it."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,26 @@ from bot.slack.form import Form
 from bot.slack.gateway import Gateway
 from bot.slack.views import common, kit
 from bot.slack.views.kit import Json
+from storage.errors import FerryError, mark
 
 DEEPEST = 3  # modals on top of each other (Slack docs, Modals)
+_ID = re.compile(r"[0-9]{1,18}")  # as the database counts
+
+
+class OutOfDate(FerryError):
+    """A button or window of another version of this program, or one that nobody but us should have filled in."""
+
+    code = "out-of-date"
+    what = mark("This has changed since it was shown, and can't be used any more.")
+    consequence = mark("Nothing was changed.")
+    remedy = mark("Open it again to see how it stands; /ferry shows the way.")
+
+
+def read_id(text: str) -> int:
+    """The id that a button, a menu or a window carries. Raises `OutOfDate`."""
+    if not _ID.fullmatch(text):
+        raise OutOfDate
+    return int(text)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ reference: slack-platform.md §14 (button values are not authorisation; re-check
 """
 
 import hashlib
+import re
 from typing import Any
 
 import httpx
@@ -54,6 +55,11 @@ MATRIX: dict[tuple[Action, str], tuple[str | None, str | None, str | None]] = {
     (Action.DECLINE, "{request}"):                   (ADMINS, ADMINS, ADMINS),
     (Action.REFRESH, ""):                            (ADMINS, ADMINS, ADMINS),
     (Action.ADMINS, ""):                             (ADMINS, ADMINS, ADMINS),
+    (Action.WEBHOOK, ""):                            (ADMINS, ADMINS, ADMINS),
+    (Action.WEBHOOK_TOKEN, ""):                      (ADMINS, ADMINS, ADMINS),
+    (Action.WEBHOOK_REMOVE, ""):                     (ADMINS, ADMINS, ADMINS),
+    (Action.EXPORT_USER, "{connection}"):            (ADMINS, ADMINS, ADMINS),
+    (Action.SIGN_IN_AGAIN, "{connection}"):          (ADMINS, ADMINS, ADMINS),
     (Action.HISTORY, "{export}"):                    (None, None, None),
     (Action.EDIT_EXPORT, "{export}"):                (None, NOT_YOURS, NOT_YOURS),
     (Action.DUPLICATE_EXPORT, "{export}"):           (None, SHARED, SHARED),
@@ -270,6 +276,18 @@ async def test_another_workspaces_things_are_unknown_even_to_an_owner_of_this_on
     acts = [key for key in MATRIX if key[1]]
     said = await _forge(ferry, ferry.ada, side, acts)
     assert {key: words for key, words in said.items() if GONE not in words} == {}
+    assert await _state(ferry) == before
+
+
+@pytest.mark.parametrize("value", ["nonsense", "99999999999999999999999"])
+async def test_a_value_that_is_no_id_says_that_things_have_changed(ferry: Ferry, value: str) -> None:
+    own, _ = await _sides(ferry)
+    await _met(ferry.ada)
+    before = await _state(ferry)
+    acts = {(action, re.sub(r"\{\w+\}", value, form)): form for action, form in MATRIX if form}
+    del acts[Action.SIGN_IN_AGAIN, value]  # a new sign-in needs no id
+    said = await _forge(ferry, ferry.ada, own, list(acts))
+    assert {key: words for key, words in said.items() if "This has changed since it was shown" not in words} == {}
     assert await _state(ferry) == before
 
 
