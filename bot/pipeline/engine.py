@@ -27,6 +27,7 @@ from bot.pipeline.errors import (
     RunTooLong,
     Unexpected,
 )
+from bot.pipeline.guard import Finding
 from bot.pipeline.mapping import Line, check
 from bot.pipeline.omnisend_segments import OmnisendSegments, SegmentReport
 from bot.pipeline.preview import Preview, estimate_requests, estimate_seconds
@@ -218,7 +219,7 @@ class Engine:
             progress.total = difference.comparison.to_send
             await reconciliation.keep_rejects(id_of(run))
             _record_difference(recorder, job, difference)
-            if difference.findings and not job.accept_guard:
+            if job.unaccepted(difference.findings):
                 recorder.set(findings=[finding.as_dict() for finding in difference.findings])
                 return await recorder.finished(job.export, RunStatus.ASKING, rejects=False)
 
@@ -369,6 +370,7 @@ class Engine:
     async def _job(self, run: Run) -> Job:
         job = await self._job_of(await self._export(run), run.trigger)
         job.accept_guard = run.accept_guard
+        job.asked = [Finding.from_dict(finding) for finding in run.findings]
         job.resumed = run.attempts > 1 and not run.findings
         return job
 

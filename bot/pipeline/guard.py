@@ -13,6 +13,7 @@ DEFAULT_LIMITS: Mapping[str, float] = {
     "new_contacts": 1_000_000,  # most new contacts in one run: they may cost money at Omnisend
 }
 FEW = 20  # contacts: below this, shares say nothing and are not judged
+WORSE = 1.1  # times as many contacts as were accepted: as far as an answer holds when the run looks again
 LEDGER_SHARE = 0.5  # a ledger with less than this share of Omnisend's own count was lost or restored
 
 
@@ -22,6 +23,25 @@ class Finding:
 
     kind: str
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def extent(self) -> int:
+        """How many contacts it is about, where it counts some."""
+        match self.kind:
+            case "fall":
+                return int(self.facts["before"] - self.facts["members"])
+            case "removals":
+                return int(self.facts["removed"])
+            case "rejects":
+                return int(self.facts["rejected"])
+            case "new_contacts":
+                return int(self.facts["added"])
+        return 0
+
+    def covers(self, other: "Finding") -> bool:
+        """Whether whoever has accepted this has accepted the other too: the same thing, and not much more of it."""
+        same = all(self.facts.get(name) == other.facts.get(name) for name in ("segment", "field", "after"))
+        return self.kind == other.kind and same and other.extent <= max(self.extent + FEW, WORSE * self.extent)
 
     def as_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, **self.facts}

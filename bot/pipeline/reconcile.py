@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -60,6 +60,7 @@ class Job:
     source: Source
     trigger: Trigger = Trigger.MANUAL
     accept_guard: bool = False
+    asked: list[Finding] = field(default_factory=list)  # what was accepted, where somebody has answered a question
     resumed: bool = False  # goes on where a process that ended left it
     adopted: int | None = None  # contacts that this run took over from Omnisend's segments
 
@@ -74,6 +75,12 @@ class Job:
     @property
     def book_id(self) -> int:
         return id_of(self.book)
+
+    def unaccepted(self, findings: Iterable[Finding]) -> list[Finding]:
+        """What nobody has accepted yet: an answer holds for what was asked, all of it only where it came unasked."""
+        if not self.accept_guard:
+            return list(findings)
+        return [one for one in findings if self.asked and not any(asked.covers(one) for asked in self.asked)]
 
     def left_behind(self) -> list[str]:
         """Attributes that were sent once and are no longer mapped: they stay at Omnisend as they are."""

@@ -17,9 +17,11 @@ from storage.models import (
     Leavers,
     LedgerEntry,
     Rejection,
+    Run,
     RunStatus,
     Suppression,
     Trigger,
+    id_of,
 )
 from tests.engine_world import HASTY, MAPPING, TEAM, World, crowd, fast_emulator, outcome, person, world
 from tests.system.omnisend_emulator_client import Omnisend
@@ -469,6 +471,34 @@ async def test_a_run_that_adopted_may_ask_again(w: World) -> None:
     assert run.status is RunStatus.ASKING
     assert "removals" in {finding["kind"] for finding in run.findings}
     assert len(await w.ledger()) == 60
+
+
+async def test_an_answer_holds_for_what_was_asked_and_not_for_what_came_since(w: World) -> None:
+    vip(w, 60)
+    await w.make_export()
+    await w.run()
+    w.source.members["VIP"] = set(sorted(w.source.members["VIP"])[:25])
+    asking = await w.run()
+    w.source.members["VIP"] = set()
+    before = await w.asked_so_far()
+
+    again = await _sent_anyway(w, asking)
+    sent = await w.posted(since=before)
+    done = await _sent_anyway(w, again)
+
+    assert {finding["kind"] for finding in asking.findings} == {"fall", "removals"}
+    assert (again.status, sent) == (RunStatus.ASKING, 0)
+    assert "empty" in {finding["kind"] for finding in again.findings}
+    assert (done.status, outcome(done)) == (RunStatus.DONE, {"removed": 60})
+
+
+async def _sent_anyway(w: World, asking: Run) -> Run:
+    """As `Runs.answer` leaves a run that somebody said "Send" to, and what comes of it."""
+    async with w.database.write() as session:
+        run = await session.get_one(Run, asking.id)
+        run.status, run.accept_guard = RunStatus.QUEUED, True
+        session.add(run)
+    return await w.engine.execute(id_of(run))
 
 
 async def test_adopting_twice_adopts_nobody_twice(w: World) -> None:

@@ -132,3 +132,43 @@ def test_a_larger_limit_never_asks_more(name: str, now: int, before: int) -> Non
     counts["rejected"] = {"x": now}
     strict, lenient = (findings(members(now, before), limits={name: limit}, **counts) for limit in (0.1, 0.9))
     assert {finding["kind"] for finding in lenient} <= {finding["kind"] for finding in strict}
+
+
+# --- what an answer covers
+
+
+@pytest.mark.parametrize(
+    ("asked", "now", "covered"),
+    [
+        (Finding("removals", {"removed": 1_000, "exported": 1_500}), {"removed": 1_100, "exported": 1_500}, True),
+        (Finding("removals", {"removed": 1_000, "exported": 1_500}), {"removed": 1_101, "exported": 1_500}, False),
+        (Finding("removals", {"removed": 30, "exported": 40}), {"removed": 30 + FEW, "exported": 60}, True),
+        (Finding("rejects", {"rejected": 300, "profiles": 1_000}), {"rejected": 900, "profiles": 1_000}, False),
+        (Finding("new_contacts", {"added": 500, "most": 100}), {"added": 90, "most": 100}, True),
+        (
+            Finding("fall", {"segment": "VIP", "before": 4_000, "members": 1_900}),
+            {"segment": "VIP", "before": 4_000, "members": 12},
+            False,
+        ),
+        (
+            Finding("fall", {"segment": "VIP", "before": 4_000, "members": 1_900}),
+            {"segment": "New", "before": 4_000, "members": 1_900},
+            False,
+        ),
+        (
+            Finding("field_changed", {"field": "Points", "before": "integer", "after": "text"}),
+            {"field": "Points", "before": "integer", "after": "date"},
+            False,
+        ),
+        (Finding("ledger_behind", {"ledger": 0, "at_omnisend": 90}), {"ledger": 0, "at_omnisend": 95}, True),
+    ],
+)
+def test_an_answer_covers_the_same_thing_unless_it_has_grown(
+    asked: Finding, now: dict[str, Any], covered: bool
+) -> None:
+    assert asked.covers(Finding(asked.kind, now)) is covered
+
+
+def test_an_answer_about_a_fall_does_not_cover_an_empty_segment() -> None:
+    fall = Finding("fall", {"segment": "VIP", "before": 4_000, "members": 312})
+    assert not fall.covers(Finding("empty", {"segment": "VIP", "before": 4_000}))
