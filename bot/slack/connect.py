@@ -255,8 +255,8 @@ class Connecting:
     async def _save_edit(self, visit: Visit) -> None:
         form = visit.form
         actor = await visit.actor(fresh=True)
-        people, groups = form.people(Field.PEOPLE), tuple(form.choices(Field.GROUPS))
         audience, name = _audience(visit), form.text(Field.NAME)
+        people, groups = _named(visit, audience)
         connection_id, seen = _edited_connection(visit)
         try:
             connection = await self._services.connections.edit(
@@ -366,15 +366,21 @@ def _audience(visit: Visit) -> Audience:
     return Audience(chosen) if chosen in set(Audience) else Audience.ADMINS
 
 
+def _named(visit: Visit, audience: Audience) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The people and groups that are named beside an audience, where that means something."""
+    people = () if audience is Audience.ADMINS else visit.form.people(Field.PEOPLE)
+    return people, tuple(visit.form.choices(Field.GROUPS)) if audience is Audience.PEOPLE else ()
+
+
 def _draft(visit: Visit, form: ConnectForm) -> ConnectionDraft:
     typed = visit.form
-    shared = form.audience is Audience.PEOPLE
+    people, groups = _named(visit, form.audience)
     return ConnectionDraft(
         name=typed.text(Field.NAME),
         api_key=typed.text(Field.KEY),
         audience=form.audience,
-        people=typed.people(Field.PEOPLE) if shared else (),
-        groups=tuple(typed.choices(Field.GROUPS)) if shared else (),
+        people=people,
+        groups=groups,
         agreed=typed.ticked(Field.AGREE),
         full_values_in_slack=typed.ticked(Field.FULL_VALUES),
         source=form.chosen.kind if form.chosen else "tables",

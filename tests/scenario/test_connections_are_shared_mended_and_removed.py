@@ -91,3 +91,21 @@ async def test_a_connection_in_use_names_its_exports_and_offers_to_detach_each(f
     await ferry.ada.wait_for(lambda one: "is used by no export" in one.modal_text)
     await ferry.ada.click("Remove", confirm=True)
     await ferry.ada.wait_for(lambda one: "was removed and its key erased" in one.modal_text)
+
+
+async def test_guests_named_beside_everyone_stay_named_when_something_else_is_changed(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.vera.change(is_restricted=True)
+    await ferry.vera.command("/ferry export")
+    await ferry.vera.wait_for(lambda one: "No connection is shared with you yet" in one.modal_text)
+    for entries in ({"Guests who may use it too": ["vera"]}, {"Display name": "Shop"}):
+        await ferry.ada.command("/ferry connections")
+        await ferry.ada.wait_for(lambda one: "everyone" in one.modal_text)
+        await ferry.ada.click("Edit, share")
+        modal = await form(ferry.ada, "Edit connection")
+        await modal.fill(entries)
+        await submit(modal)
+        screen = await ferry.ada.wait_for(lambda one: "is saved" in one.modal_text)
+        assert "It can be used by everyone and <@" in screen.modal_text
+    await ferry.vera.command("/ferry export")
+    await form(ferry.vera, "New export")

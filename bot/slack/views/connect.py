@@ -133,12 +133,12 @@ def _requester(t: Translator, form: ConnectForm) -> list[Json]:
 def audience_inputs(
     t: Translator, audience: Audience, people: Sequence[str], groups: Sequence[Json] = ()
 ) -> list[Json]:
-    """Who may use a connection; the people and groups only where they matter."""
+    """Who may use a connection; people and groups only where they matter: among everyone, guests have to be named."""
     _ = t.gettext
     options = [
         kit.option(_("Admins only"), Audience.ADMINS),
         kit.option(_("Admins, and people that I choose"), Audience.PEOPLE),
-        kit.option(_("Everyone in this workspace"), Audience.EVERYONE, _("Guests only if you choose them by name")),
+        kit.option(_("Everyone in this workspace"), Audience.EVERYONE, _("Guests only if you name them")),
     ]
     blocks = [kit.field(_("Who may use it"), kit.radio(options, audience), Field.AUDIENCE, dispatch=True)]
     if audience is Audience.PEOPLE:
@@ -150,6 +150,9 @@ def audience_inputs(
                 _("User groups"), kit.multi_search(groups, placeholder=_("Choose groups")), Field.GROUPS, optional=True
             ),
         ]
+    if audience is Audience.EVERYONE:
+        guests = kit.people_input(people, placeholder=_("Choose guests, if any"))
+        blocks.append(kit.field(_("Guests who may use it too"), guests, Field.PEOPLE, optional=True))
     return blocks
 
 
@@ -236,9 +239,8 @@ def saved(t: Translator, name: str, brand: str, audience: str, connection_id: in
 
 def audience_words(t: Translator, audience: Audience, people: Sequence[str] = (), groups: Sequence[str] = ()) -> str:
     _ = t.gettext
-    if audience is Audience.EVERYONE:
-        return _("everyone")
     if audience is Audience.ADMINS:
         return _("admins only")
     named = [f"<@{user}>" for user in people] + [f"<!subteam^{group}>" for group in groups]
-    return t.list([_("admins"), *named[:10]]) + (" …" if len(named) > 10 else "")
+    first = _("everyone") if audience is Audience.EVERYONE else _("admins")
+    return t.list([first, *named[:10]]) + (" …" if len(named) > 10 else "")
