@@ -152,9 +152,9 @@ class Commands:
             await self._operating.status(visit)
 
     async def _retry(self, visit: Visit) -> None:
-        """`/ferry retry NAME`: the rejected rows of its last run."""
+        """`/ferry retry [NAME]`: the rejected rows of its last run; without a name, whatever can be tried again."""
         if not visit.value:
-            await self._operating.status(visit)
+            await self._operating.offer_retry(visit)
             return
         runs = await self._services.runs.history(await visit.actor(), read_id(visit.value), 1)
         if not runs:

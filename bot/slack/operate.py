@@ -13,7 +13,7 @@ from bot.slack.views import common, configure, exports, history, kit
 from bot.slack.views.common import Choice
 from bot.slack.views.exports import ExportLine
 from bot.slack.views.preview import Example, PreviewCard, preview
-from bot.slack.views.words import explained, mention
+from bot.slack.views.words import explained, mention, reject_reasons
 from bot.slack.visit import Flow, Visit, read_id
 from storage.models import Run
 
@@ -294,6 +294,25 @@ class Operating:
             if action is Action.HISTORY or (view.may_edit if editing else view.may_run)
         ]
         await visit.say(self._choices(visit, found, action, label, question, actor.zone))
+
+    async def offer_retry(self, visit: Visit) -> None:
+        """The exports of which Omnisend refused rows in the last run, each with the button that tries them again."""
+        _ = visit.t.gettext
+        actor = await visit.actor()
+        choices = [
+            Choice(run.id or 0, view.export.name, exports.last_words(visit.t, run, actor.zone))
+            for view in await self._services.exports.visible(actor)
+            if view.may_run and (run := view.last_run) is not None and reject_reasons(run).get("omnisend")
+        ]
+        if choices:
+            question = _("Of which export shall the rows that Omnisend refused be tried again?")
+            await visit.say(common.choose_export(visit.t, question, _("Retry rejected"), Action.RETRY, choices))
+            return
+        said = _(
+            "There is nothing to try again: no export that you may run has rows that Omnisend refused. Rows that are "
+            "unfit in the source go with the next run once they are mended there."
+        )
+        await visit.say(common.note(said, [kit.button(_("Status"), Action.STATUS)]))
 
     def _choices(
         self, visit: Visit, found: Sequence[ExportView], action: Action, label: str, question: str, zone: str

@@ -69,3 +69,17 @@ async def test_a_name_in_quotes_and_other_case_is_found(ferry: Ferry) -> None:
     await ferry.set_up()
     await ferry.carl.command("/ferry history “NEWSLETTER”")
     await ferry.carl.message("has not run yet")
+
+
+async def test_retry_without_a_name_offers_what_omnisend_refused(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.set_up()
+    await ferry.carl.command("/ferry retry")
+    await ferry.carl.message("There is nothing to try again")
+    await ferry.omnisend.control("faults", {"faults": [{"kind": "item-error", "rate": 1, "times": 2}]})
+    await ferry.carl.command("/ferry run newsletter", channel="marketing")
+    await ferry.vera.message("2 refused by Omnisend", channel="marketing")
+    await ferry.carl.command("/ferry retry")
+    await ferry.carl.message("shall the rows that Omnisend refused be tried again?")
+    await ferry.carl.click("Retry rejected", where="general")
+    await ferry.vera.message("retry of rejected rows by <@", channel="marketing")
