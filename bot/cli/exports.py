@@ -137,7 +137,7 @@ def run_export(
         async with session(settings) as (services, actor):
             export = await services.exports.find(actor, name)
             if adopt:
-                adopted = await services.engine.adopt(id_of(export))
+                adopted = await services.runs.rebuild_ledger(actor, id_of(export))
                 say(f"Took over {adopted:,} contacts from Omnisend's segments.", err)
             result = await execute(services, actor, export, trigger, accept_guard=accept_guard, console=err)
             if as_json:

@@ -36,7 +36,11 @@ class Omnisend(Protocol):
         ...
 
 
-class Previews(Protocol):
+class Looks(Protocol):
     async def preview(self, export_id: int) -> Preview:
         """What a run would do now. Raises a `FerryError`."""
+        ...
+
+    async def adopt(self, export_id: int) -> int:
+        """Rebuild a lost ledger from the Omnisend segments; the contacts taken over. Raises a `FerryError`."""
         ...

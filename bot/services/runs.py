@@ -17,7 +17,7 @@ from bot.services.actor import Actor
 from bot.services.consent import full_values_allowed
 from bot.services.errors import NothingToAdopt, Paused, QuestionClosed, RejectsReplaced, RunOver, RunUnknown
 from bot.services.lookup import connection_of, export_for, grants_of, run_for
-from bot.services.ports import Previews
+from bot.services.ports import Looks
 from bot.services.readiness import find_obstacle
 from bot.services.rejects import has_rejects, rejects_csv
 from bot.services.stopping import UNFINISHED, end_run, stop_run
@@ -29,7 +29,7 @@ __all__ = ["QUESTION_HOURS", "Runs"]
 
 
 class Runs:
-    def __init__(self, database: Database, keys: Keys, engine: Previews, *, nudge: Callable[[], None]) -> None:
+    def __init__(self, database: Database, keys: Keys, engine: Looks, *, nudge: Callable[[], None]) -> None:
         """`nudge` tells the dispatcher that the queue has changed."""
         self._database = database
         self._keys = keys
@@ -145,6 +145,21 @@ class Runs:
             audit.record(session, actor, "guard.adopted", _subject(run), export=export.name)
         self._nudge()
         return run
+
+    async def rebuild_ledger(self, actor: Actor, export_id: int) -> int:
+        """Take over whoever is in the export's segments at Omnisend, at once; the number of contacts. Sends nothing.
+
+        Raises `ExportGone`, `Denied`, `NoConnection`, or whatever keeps the engine from it.
+        """
+        async with self._database.read() as session:
+            export = await export_for(session, actor, export_id, Action.ADOPT_LEDGER)
+            if export.connection_id is None:
+                raise NoConnection(export=export.name)
+        adopted = await self._engine.adopt(export_id)
+        async with self._database.write() as session:
+            facts = {"name": export.name, "contacts": adopted}
+            audit.record(session, actor, "export.ledger_rebuilt", f"export/{export_id}", **facts)
+        return adopted
 
     # --- looking
 

@@ -105,6 +105,9 @@ class SmallEngine:
     async def preview(self, export_id: int) -> Preview:
         return Preview(Comparison(added=1), {"VIP": 1}, 0, [], [], [], 7, 1.05, [])
 
+    async def adopt(self, export_id: int) -> int:
+        return 40
+
 
 @dataclass
 class ServicesWorld:

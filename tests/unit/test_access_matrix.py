@@ -252,6 +252,7 @@ USES: dict[str, tuple[Action, Use]] = {
     "cancel": (Action.CANCEL_RUN, lambda w, a, c, e, r: w.runs.cancel(a, id_of(r))),
     "answer the guard": (Action.ANSWER_GUARD, _answer),
     "adopt": (Action.ADOPT_LEDGER, _adopt),
+    "rebuild the ledger": (Action.ADOPT_LEDGER, lambda w, a, c, e, r: w.runs.rebuild_ledger(a, id_of(e))),
     "set the refresh": (Action.SET_REFRESH, lambda w, a, c, e, r: w.schedules.set_refresh(a, ["06:00"], [0], "UTC")),
     "name admins": (Action.SET_ADMINS, lambda w, a, c, e, r: w.people.set_admins(a, ["U0ANN"])),
 }

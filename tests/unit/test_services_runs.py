@@ -321,6 +321,13 @@ async def test_adopt_is_refused_where_the_ledger_is_not_what_is_asked_about(
     assert (await world.row(Run, run.id)).status is RunStatus.ASKING
 
 
+async def test_a_ledger_that_is_rebuilt_unasked_stands_in_the_record(world: ServicesWorld, export: Export) -> None:
+    assert await world.runs.rebuild_ledger(ADMIN, id_of(export)) == 40
+    entry = (await world.rows(AuditEntry))[-1]
+    assert (entry.actor, entry.action, entry.subject) == (ADMIN.user_id, "export.ledger_rebuilt", f"export/{export.id}")
+    assert entry.facts == {"name": export.name, "contacts": 40}
+
+
 async def test_adopt_after_another_answer_says_that_things_have_changed(world: ServicesWorld, export: Export) -> None:
     run = await world.asking(await world.runs.start(ANN, id_of(export)), LOST)
     await world.runs.answer(ANN, id_of(run), False)
