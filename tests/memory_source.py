@@ -28,6 +28,7 @@ class MemorySource:
         return [Segment(name, len(ids)) for name, ids in sorted(self.members.items())]
 
     async def count(self, segment: str) -> int:
+        self._refuse_missing([segment])
         return len(self.members[segment])
 
     async def fields(self) -> Sequence[Field]:
@@ -40,10 +41,13 @@ class MemorySource:
         }
 
     def profiles(self, segments: Sequence[str], fields: Sequence[str]) -> "MemoryStream":
+        self._refuse_missing(segments)
+        return MemoryStream(self, segments, fields)
+
+    def _refuse_missing(self, segments: Sequence[str]) -> None:
         for name in segments:
             if name not in self.members:
                 raise SegmentMissing(segment=name, source=self.label, near="")
-        return MemoryStream(self, segments, fields)
 
     async def close(self) -> None:
         return

@@ -255,7 +255,7 @@ class Configuring:
         self._drafts.end(draft)
         remarks = await self._services.exports.remarks(actor, export.id or 0)
         texts = [kit.safe(remark.explain(visit.t.gettext)) for remark in remarks]
-        await visit.show(views.saved(visit.t, export.name, export.id or 0, texts))
+        await visit.show(views.saved(visit.t, export.name, export.id or 0, texts, export.channel))
         self._desk.changed(visit.team_id)
 
     # --- duplicating

@@ -6,7 +6,7 @@ reference: slack-platform.md §2 (429 and Retry-After), §8 (errors of posts), �
 from sqlmodel import select
 
 from storage.models import Export
-from tests.scenario.conftest import Ferry, Start
+from tests.scenario.conftest import Ferry, Start, form, submit
 
 
 async def test_a_report_comes_when_slack_is_back(ferry: Ferry) -> None:
@@ -85,4 +85,16 @@ async def test_where_the_owner_is_not_in_slack_the_admins_get_what_a_lost_channe
     await ferry.slack.change_channel("marketing", archived=True)
     await ferry.ada.command("/ferry run newsletter", channel="general")
     letter = await ferry.ada.message("is up to date at Omnisend", channel="dm")
+    assert "Slack does not let me write to" in letter.shown
+
+
+async def test_a_private_channel_without_the_bot_is_warned_of_and_its_reports_go_to_the_owner(ferry: Ferry) -> None:
+    await ferry.connect()
+    await ferry.carl.command("/ferry export Newsletter")
+    modal = await form(ferry.carl, "New export")
+    await modal.fill({"Segments": ["VIP"], "Report to channel": "leads"})
+    await submit(modal)
+    assert "If that channel is private, invite me there" in (await ferry.carl.modal("Saved")).text
+    await ferry.carl.click("Run now")
+    letter = await ferry.carl.message("is up to date at Omnisend", channel="dm")
     assert "Slack does not let me write to" in letter.shown

@@ -303,7 +303,8 @@ def _configure(t: Translator, s: Size) -> Made:
     limits = {name: "99.5" if name != "new_contacts" else "100" for name in configure.LIMIT_FIELDS}
     options = OptionsForm("d", Leavers.KEEP, [PERSON] * min(s.many, 20), limits if s is LONG else {}, limits, s.text)
     yield "modal", configure.options_form, configure.options_form(t, options)
-    yield "modal", configure.saved, configure.saved(t, s.name, s.number, [s.text] * s.many)
+    for channel in ("", "C0MARKETING"):
+        yield "modal", configure.saved, configure.saved(t, s.name, s.number, [s.text] * s.many, channel)
     for is_admin in (True, False):
         for admins in ([], [PERSON] * s.many):
             made = configure.no_connection(t, is_admin=is_admin, admins=admins)

@@ -258,8 +258,16 @@ def _usual(t: Translator, form: OptionsForm, name: str) -> str:
     return t.number(number) if name == "new_contacts" else t.percent(number / 100)
 
 
-def saved(t: Translator, name: str, export_id: int, remarks: Sequence[str]) -> Json:
+def saved(t: Translator, name: str, export_id: int, remarks: Sequence[str], channel: str = "") -> Json:
+    """`channel`: where its reports go. Whether the bot may write there nobody can ask without a further permission."""
     _ = t.gettext
+    if channel:
+        reports = _(
+            "Reports come in <#{channel}>. If that channel is private, invite me there with `/invite`: until then they "
+            "go to the export's owner instead."
+        ).format(channel=channel)
+    else:
+        reports = _("Reports go to the export's owner in a direct message: no report channel is chosen.")
     texts = [_("*{name}* is saved. Nothing was sent.").format(name=safe(name)), *remarks[:SHOWN_REMARKS]]
     buttons = [
         kit.button(_("Preview"), Action.PREVIEW, export_id, style="primary"),
@@ -267,7 +275,7 @@ def saved(t: Translator, name: str, export_id: int, remarks: Sequence[str]) -> J
     ]
     return kit.modal(
         _("Saved"),
-        [*(kit.section(kit.cut(text, 2_900)) for text in texts), kit.actions(*buttons)],
+        [*(kit.section(kit.cut(text, 2_900)) for text in texts), kit.context(reports), kit.actions(*buttons)],
         callback=Modal.NOTICE,
         close=_("Done"),
     )
