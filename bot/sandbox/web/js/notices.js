@@ -5,9 +5,9 @@ import { icon } from "./icons.js";
 
 const TOAST_TIME = 8000; // milliseconds
 
-/** Where notices go: into the open dialog if there is one, for the rest of the page can't be reached then. */
+/** Where notices go: into a dialog beside which nothing can be reached, if one is open. */
 function inReach(id) {
-  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+  const dialog = document.querySelector("dialog:modal");
   const place = document.getElementById(id);
   if (!dialog) return place;
   const inside = dialog.querySelector(`:scope > .${id}-inside`) ?? h("div", { class: `${place.className} ${id}-inside`, role: place.getAttribute("role"), "aria-live": "polite" });
