@@ -196,7 +196,7 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "environment of nobody": (
         {"registration": {"environment": "https://fabrikam.crm4.dynamics.com"}},
         "sign-in-environment",
-        ("knows no environment https://fabrikam.crm4.dynamics.com", "AADSTS500011", "belongs to this tenant"),
+        ("knows no environment https://fabrikam.crm4.dynamics.com", "AADSTS500011", "Whoever runs Segment Ferry"),
     ),
     "environment where nothing answers": (
         {"url": "https://127.0.0.1:1"},
@@ -414,7 +414,7 @@ async def test_a_refresh_in_mid_read_makes_the_run_begin_again_when_it_is_over(s
 async def test_a_refresh_in_mid_read_again_and_again_stops_the_run_with_its_end(shop: Shop) -> None:
     shop.refresh = RefreshesAt(99)
     run = await shop.run()
-    says(run, "dataverse-refresh-began", "until about 03:30 UTC", "half old and half new", "An admin can change")
+    says(run, "dataverse-refresh-began", "until about 03:30 UTC", "half old and half new", "An admin can correct")
     await shop.nothing_was_sent()
 
 

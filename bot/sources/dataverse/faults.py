@@ -173,6 +173,7 @@ class RefreshBegan(RefreshRunning):
     code = "dataverse-refresh-began"
     what = mark("A refresh of Customer Insights began while profiles were read (until about {until} UTC).")
     consequence = mark("What was read may be half old and half new, so nothing was sent.")
+    remedy = mark("Try again after that. An admin can correct the times of the expected refreshes: /ferry refresh.")
 
 
 def outcome_of(status: int, body: bytes) -> str:
