@@ -10,12 +10,15 @@ import structlog
 from bot.i18n import Translator, translator
 from bot.services.actor import Actor
 from bot.services.people import People, PersonProfile
-from bot.slack.errors import SlackAway, SlackError
+from bot.slack.errors import RateLimited, SlackAway, SlackError
 from bot.slack.gateway import Gateway, Group, Profile
 
 PROFILE_SECONDS = 120.0  # how long rights may be out of date for what only shows something
 GROUPS_SECONDS = 300.0
+GROUPS_FRESH_SECONDS = 20.0  # for what changes something: Slack takes twenty such questions a minute
 MEET_SECONDS = 5.0  # for Slack to list its admins, where some are known
+
+_CANT_TELL = (SlackAway, RateLimited)  # what was said last holds; any other answer is a no
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +48,8 @@ class Directory:
     async def actor(self, team_id: str, user_id: str, *, fresh: bool = False) -> Actor:
         """The person with their rights. `fresh`: as Slack says now, unless it can't be asked."""
         profile = await self._profile(team_id, user_id, fresh=fresh)
-        groups = frozenset(group.id for group in await self.groups() if user_id in group.members)
+        known = await self.groups(GROUPS_FRESH_SECONDS if fresh else GROUPS_SECONDS)
+        groups = frozenset(group.id for group in known if user_id in group.members)
         told = PersonProfile(
             profile.name, profile.locale, profile.zone, profile.is_admin, groups, is_guest=profile.is_guest
         )
@@ -73,15 +77,16 @@ class Directory:
         }
         await self._people.meet_admins(team_id, told)
 
-    async def groups(self) -> list[Group]:
-        """The workspace's user groups; none without the permission to ask."""
-        if self._groups_at is None or self._clock() - self._groups_at > GROUPS_SECONDS:
+    async def groups(self, seconds: float = GROUPS_SECONDS) -> list[Group]:
+        """The workspace's user groups, as they were at most so long ago; none without the permission to ask."""
+        if self._groups_at is None or self._clock() - self._groups_at > seconds:
             try:
                 self._groups = await self._gateway.groups()
-            except SlackAway:
+            except _CANT_TELL:
                 return self._groups
             except SlackError as error:
                 log.warning("the user groups can't be read", error=error.error)
+                self._groups = []
             self._groups_at = self._clock()
         return self._groups
 
@@ -91,7 +96,7 @@ class Directory:
             return known.profile
         try:
             profile = await self._gateway.profile(user_id)
-        except SlackError:
+        except _CANT_TELL:
             if known is None:
                 raise
             return known.profile
