@@ -75,6 +75,25 @@ async def test_modals_lie_on_one_another_and_lead_back(app: AnyApp, shown: Scree
     await expect(shown.box).to_be_focused()
 
 
+async def test_f6_leads_to_backstage_where_a_thread_lay_over_it(app: AnyApp, shown: Screen) -> None:
+    await app.say("Shall we?")
+    await app.send({"type": "actions", "elements": [{"type": "button", "action_id": "open", "text": plain("Open it")}]})
+    await shown.page.get_by_role("button", name="in a thread").first.click()
+    await expect(shown.page.get_by_role("complementary", name="Thread")).to_be_visible()
+    for part in (shown.page.get_by_role("radio", name="Ada Owner"), shown.box):
+        await shown.page.keyboard.press("F6")
+        await expect(part).to_be_focused()
+    await shown.page.get_by_role("button", name="Open it").click()
+    payload = await app.next_payload()
+    await app.done("views.open", trigger_id=payload["trigger_id"], view=modal("New", NAME))
+    name = (await shown.titled("New")).get_by_label("Name", exact=True)
+    await expect(name).to_be_focused()
+    await shown.page.keyboard.press("F6")
+    await expect(shown.page.get_by_role("tab", name="Omnisend")).to_be_focused()
+    await shown.page.keyboard.press("F6")
+    await expect(name).to_be_focused()
+
+
 async def test_an_app_that_does_not_answer_is_told_to_the_person(shown: Screen) -> None:
     await shown.command("/ferry help")
     await expect(shown.page.get_by_role("status").filter(has_text="/ferry failed with the error")).to_be_visible()

@@ -62,7 +62,13 @@ const arrange = () => {
 wide.addEventListener("change", arrange);
 arrange();
 
-regions({ modals: slack.modals, showPanes: (on) => (on || !wide.matches) && turnSide("open-panes", on) });
+regions({
+  modals: slack.modals,
+  showPanes: (on) => {
+    if (on) slack.thread.close({ refocus: false });
+    if (on || !wide.matches) turnSide("open-panes", on);
+  },
+});
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || wide.matches) return;

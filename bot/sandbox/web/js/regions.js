@@ -6,7 +6,7 @@ const by = (id) => document.getElementById(id);
 const ENTRIES = {
   sidebar: ["[name=person]:checked"],
   stage: ["#composer-input", "#scroll"],
-  thread: ["input"],
+  thread: ["#thread-composer-input"],
   panes: ["[role=tab][aria-selected=true]"],
 };
 
