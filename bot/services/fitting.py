@@ -1,10 +1,14 @@
-"""Whether an export still fits where it is moved to: another source has other fields and other segments."""
+"""Whether a mapping fits a source: line by line while it is made, and all of it where an export is moved to another."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.pipeline.mapping import Line
+from bot.pipeline.mapping import Line, check
 from bot.services.errors import ExportUnfit
+from bot.sources.base import Field
+from storage.models import MappingKind
+
+_ANY_EMAIL = Line("email", "-", MappingKind.TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,11 @@ class Misfit:
 
     def __bool__(self) -> bool:
         return bool(self.fields or self.segments)
+
+
+def check_line(attribute: str, value: str, kind: MappingKind, fields: Sequence[Field]) -> None:
+    """Raises a `MappingError` for what is wrong with one line by itself, before the others are known."""
+    check([_ANY_EMAIL, Line(attribute, value, kind)], fields)
 
 
 def misfit(lines: Iterable[Line], segments: Sequence[str], *, fields: Iterable[str], offered: Iterable[str]) -> Misfit:

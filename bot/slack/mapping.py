@@ -1,7 +1,9 @@
 """The mapping within an export's form: attributes row by row, and the opt-in, each in a window above it."""
 
 import re
+from dataclasses import replace
 
+from bot.services.fitting import check_line
 from bot.slack.drafts import Draft, Drafts
 from bot.slack.ids import Action, Field, Modal
 from bot.slack.router import Router
@@ -11,6 +13,7 @@ from bot.slack.views.kit import Json
 from bot.slack.views.mapping import AttributeForm, OptIn, OptInForm, Row
 from bot.slack.views.words import CUSTOM
 from bot.slack.visit import Reply, Visit
+from storage.errors import FerryError
 from storage.models import MappingKind
 
 _PROPERTY = re.compile(r"\w{1,128}", re.ASCII)
@@ -95,8 +98,12 @@ class Mapping:
             attribute = CUSTOM + property_name
             if draft.row(attribute):
                 return Reply.refuse({at: _("This custom property is mapped already.")})
-        kind = MappingKind.FIELD if name else MappingKind.TEMPLATE
-        draft.put(Row(attribute, name or template, kind, form.ticked(Field.CLEAR)))
+            if problem := _problem(visit, draft, Row(attribute, "-", MappingKind.TEMPLATE)):
+                return Reply.refuse({at: problem})
+        row = Row(attribute, name or template, MappingKind.FIELD if name else MappingKind.TEMPLATE)
+        if problem := _problem(visit, draft, row):
+            return Reply.refuse({form.block(Field.SOURCE_FIELD if name else Field.TEMPLATE): problem})
+        draft.put(replace(row, clear=form.ticked(Field.CLEAR)))
         return Reply.close(self._show_form)
 
     # --- the opt-in
@@ -132,6 +139,17 @@ class Mapping:
 
     def _draft(self, visit: Visit) -> Draft:
         return self._drafts.get(visit.metadata.partition("|")[0], visit.user_id)
+
+
+def _problem(visit: Visit, draft: Draft, row: Row) -> str:
+    """What is wrong with a row by itself; nothing while the source can't be read: then saving tells."""
+    if draft.offered is None:
+        return ""
+    try:
+        check_line(row.attribute, row.value, row.kind, draft.offered.fields)
+    except FerryError as error:
+        return error.explain(visit.t.gettext)
+    return ""
 
 
 def _property_name(name: str) -> str:
