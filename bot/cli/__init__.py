@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.admins import admins
 from bot.cli.connections import connections
 from bot.cli.exports import exports
 from bot.cli.terminal import out, read_settings, run, stop_when_input_ends
@@ -25,6 +26,7 @@ emulators = typer.Typer(help="Local stand-ins of the services around, for trying
 app.add_typer(connections, name="connection")
 app.add_typer(exports, name="export")
 app.add_typer(emulators, name="emulate")
+app.command()(admins)
 
 
 @app.command()
