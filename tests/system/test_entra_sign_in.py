@@ -246,16 +246,20 @@ class TestRenewal:
     async def test_a_token_that_another_process_has_used_up_is_looked_up_again(
         self, api: Api, user: UserIdentity, store: MemoryStore, env: Json
     ) -> None:
+        await api.assume(refresh_rotation="strict")  # a refresh token is good for one use
         await signed_in(api, user)
-        newest = list(store.saved)
+        [former] = store.saved
 
         class Overtaken(MemoryStore):
             async def load(self) -> str | None:
                 return self.saved.pop(0) if len(self.saved) > 1 else self.saved[0]
 
         await user.refresh()
-        late = UserIdentity(registration(env, "device_client_id"), Overtaken([*newest, store.saved[-1]]), pause=at_once)
+        newer = store.saved[-1]
+        late = UserIdentity(registration(env, "device_client_id"), Overtaken([former, former, newer]), pause=at_once)
+        await late.token()  # still good; the next one takes a refresh token
         assert await works(api, await late.refresh())
+        assert (await api.look("stats"))["tokens_issued"]["refresh_token"] == 2
 
     async def test_a_revoked_sign_in_names_who_has_to_sign_in_again_and_stays_stored(
         self, api: Api, user: UserIdentity, store: MemoryStore
