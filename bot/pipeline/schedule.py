@@ -233,6 +233,7 @@ async def _tell_skipped(
         "due": due.isoformat(),
         "code": hindrance.code,
         "text": str(hindrance),
+        "by": hindrance.facts.get("by", ""),
     }
     if not await _told_already(session, export, hindrance):
         places = _places(export)

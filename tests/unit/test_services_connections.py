@@ -236,6 +236,12 @@ def test_the_text_says_what_an_admin_must_know(words: str) -> None:
     assert words in consent_text()
 
 
+def test_another_text_has_another_version() -> None:
+    """Whoever changes the text gives it a version of its own, so that every admin is asked again, and pins both."""
+    pinned = ("2026-11.3", "7cf44d962dbb125a19007de3a4aa9d8c6e3f0927240b6dd572a2c2050494e284")
+    assert (CONSENT_VERSION, hashlib.sha256(consent_text().encode()).hexdigest()) == pinned
+
+
 def test_the_text_fits_into_one_block_of_a_modal() -> None:
     assert len(consent_text()) < 3_000
 

@@ -1,8 +1,9 @@
 """What people read of something that somebody else did, or that happened by itself."""
 
 from bot.i18n import translator
-from bot.slack.views.tidings import detached
-from bot.slack.views.words import rejects_words, trigger_words
+from bot.slack.views.tidings import detached, skipped
+from bot.slack.views.words import explained, rejects_words, trigger_words
+from bot.sources.base import SegmentMissing
 from storage.models import Run, Trigger
 
 T = translator()
@@ -14,6 +15,21 @@ def test_a_detached_export_is_not_told_of_as_a_withdrawn_consent() -> None:
     by_hand = detached(T, {**facts, "withdrawn": False})["text"]
     assert "<@U0ADAADA1> detached it from *Shop*" in by_hand
     assert "consent" not in by_hand
+
+
+def test_who_stands_in_the_way_of_a_scheduled_run_is_mentioned() -> None:
+    facts = {
+        "export": "VIP",
+        "due": "2026-11-23T06:00:00+00:00",
+        "text": "It was started by U0ADAADA1.",
+        "by": "U0ADAADA1",
+    }
+    assert skipped(T, facts)["text"].endswith("It was started by <@U0ADAADA1>.")
+
+
+def test_a_name_that_looks_like_a_persons_id_is_no_mention() -> None:
+    error = SegmentMissing(segment="WINTERSALE", source="UNIFIEDPROFILES", near="")
+    assert "*WINTERSALE* is not in the source (UNIFIEDPROFILES)" in explained(T, error)
 
 
 def test_rejects_are_counted_in_words_that_read_as_a_sentence() -> None:

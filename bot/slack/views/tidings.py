@@ -7,7 +7,7 @@ from bot.i18n import Translator
 from bot.slack.ids import Action
 from bot.slack.views import kit
 from bot.slack.views.kit import Json, safe
-from bot.slack.views.words import mention, moment
+from bot.slack.views.words import mention, mentioning, moment
 from storage.models import Run
 
 Facts = dict[str, Any]
@@ -17,7 +17,7 @@ def skipped(t: Translator, facts: Facts) -> Json:
     """A scheduled run did not start: something stood in its way."""
     _ = t.gettext
     said = _("*{name}* did not run at {time} as scheduled. {why}").format(
-        name=safe(facts["export"]), time=_when(t, facts["due"]), why=safe(facts["text"])
+        name=safe(facts["export"]), time=_when(t, facts["due"]), why=mentioning(safe(facts["text"]), facts.get("by"))
     )
     buttons = [kit.button(_("Show exports"), Action.EXPORTS)]
     if facts.get("code") == "consent-outdated" and facts.get("connection_id"):

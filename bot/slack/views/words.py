@@ -11,7 +11,7 @@ from bot.slack.views.kit import safe
 from storage.models import Run, RunStatus, Stage, Trigger
 
 CUSTOM = "custom:"  # prefix of attributes that are custom properties at Omnisend
-_USER_ID = re.compile(r"\b[UW][A-Z0-9]{7,}\b")
+_USER_ID = re.compile(r"[UW][A-Z0-9]{7,}")
 
 
 def mention(user: str) -> str:
@@ -20,8 +20,13 @@ def mention(user: str) -> str:
 
 
 def explained(t: Translator, error: Any) -> str:
-    """A `FerryError` as mrkdwn: facts made harmless, user ids as mentions."""
-    return _USER_ID.sub(lambda found: f"<@{found[0]}>", safe(error.explain(t.gettext)))
+    """A `FerryError` as mrkdwn: facts made harmless, the person among them (`by`) as a mention."""
+    return mentioning(safe(error.explain(t.gettext)), error.facts.get("by"))
+
+
+def mentioning(text: str, user: object) -> str:
+    """The text with this person as a mention. Whatever else looks like a user id may be the name of a segment."""
+    return text.replace(user, mention(user)) if isinstance(user, str) and _USER_ID.fullmatch(user) else text
 
 
 def attribute_label(t: Translator, attribute: str) -> str:
