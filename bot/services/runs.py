@@ -51,6 +51,10 @@ class Runs:
             if (hindrance := await _hindrance(session, export, trigger)) is not None:
                 raise hindrance
             run = await _enqueue(session, actor, export, trigger, accept_guard=accept_guard)
+            if trigger is Trigger.EMPTY and not export.paused:
+                export.paused, export.updated_at = True, now()
+                session.add(export)
+                audit.record(session, actor, "export.paused", f"export/{export_id}", name=export.name)
         self._nudge()
         return run
 
@@ -79,7 +83,10 @@ class Runs:
         return await self.start(actor, export_id, trigger=Trigger.RESYNC)
 
     async def empty(self, actor: Actor, export_id: int) -> Run:
-        """Take everybody out of the export's segments, as before its removal; also of a paused one."""
+        """Take everybody out of the export's segments, as before its removal; also of a paused one.
+
+        It is paused with it: a schedule would fill them again before somebody removes it.
+        """
         return await self.start(actor, export_id, trigger=Trigger.EMPTY)
 
     async def preview(self, actor: Actor, export_id: int) -> Preview:

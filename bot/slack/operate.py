@@ -277,7 +277,10 @@ class Operating:
         _ = visit.t.gettext
         actor, export_id = await visit.actor(fresh=True), read_id(visit.value)
         run = await self._services.runs.empty(actor, export_id)
-        said = _("*{name}* takes everybody out of its segments at Omnisend now. Remove it when the report says so.")
+        said = _(
+            "*{name}* takes everybody out of its segments at Omnisend now, and is paused so that nothing fills them "
+            "again. Remove it when the report says that this is done."
+        )
         text = said.format(name=kit.safe(run.export_name))
         button = kit.button(_("Remove…"), Action.REMOVE_EXPORT, export_id)
         await visit.show(common.notice(visit.t, _("Emptying"), text, buttons=[button]))

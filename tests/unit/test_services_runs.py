@@ -454,6 +454,17 @@ async def test_a_list_that_made_room_for_a_newer_one_says_so(world: ServicesWorl
         await world.runs.rejects_csv(ANN, id_of(run))
 
 
+async def test_what_is_being_emptied_is_paused_so_that_no_schedule_fills_it_again(
+    world: ServicesWorld, export: Export
+) -> None:
+    run = await world.runs.empty(ANN, id_of(export))
+    assert (await world.row(Export, export.id)).paused
+    assert (ANN.user_id, "export.paused", f"export/{export.id}") in await world.audited()
+    await world.set_run(run, RunStatus.DONE)
+    with pytest.raises(Paused):
+        await world.runs.start(ANN, id_of(export))
+
+
 async def test_a_run_without_rejects_has_an_empty_list(world: ServicesWorld, export: Export) -> None:
     run = await world.set_run(await world.runs.start(ANN, id_of(export)), RunStatus.DONE)
     assert table(await world.runs.rejects_csv(ANN, id_of(run))) == [["customer id", "email", "reason"]]
