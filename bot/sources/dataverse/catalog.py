@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 COUNTS_LAST = timedelta(hours=6)  # after which all members are counted again, if somebody looks at the list …
 COUNT_AGAIN = timedelta(minutes=10)  # … or after this, where counting failed
+COUNTING = "counting members"  # the name of the task in the background
 FILTERS_FAIL = timedelta(days=1)  # for which a filter that was refused or too slow is not tried again
 
 
@@ -124,7 +125,7 @@ class Catalog:
 
     def _recount_in_background(self) -> None:
         if self._in_background is None or self._in_background.done():
-            self._in_background = asyncio.create_task(self._try_to_recount())
+            self._in_background = asyncio.create_task(self._try_to_recount(), name=COUNTING)
 
     async def _try_to_recount(self) -> None:
         """Recount; whatever keeps us from it is no reason to bother somebody who looks at a list."""
