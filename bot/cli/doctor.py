@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -14,18 +14,16 @@ from bot.app import build
 from bot.cli.doctor_insights import examine_insights
 from bot.cli.exits import Exit
 from bot.cli.terminal import say
-from bot.cli.words import explained
+from bot.cli.words import counted, explained, on_offer
 from bot.settings import Settings
 from bot.slack.errors import SlackAway
 from bot.slack.sockets import check_tokens
-from bot.sources.base import Field, Segment
 from bot.sources.tables import TablesSource
 from storage.errors import FerryError
 from storage.models import Connection, Export
 
 REACH_SECONDS = 10.0  # for each thing asked
 SCARCE = 500_000_000  # bytes: a large export spills more than this
-SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ async def _storage(settings: Settings) -> Answer:
         connections = (await session.exec(select(func.count()).select_from(Connection))).one()
         exports = (await session.exec(select(func.count()).select_from(Export))).one()
     keys = "FERRY_SECRET_KEYS" if settings.secret_keys else "a key file in the data folder (back it up)"
-    counts = f"{_counted(connections, 'connection')}, {_counted(exports, 'export')}"
+    counts = f"{counted(connections, 'connection')}, {counted(exports, 'export')}"
     kept = f"{settings.data_dir}: {counts}; secrets are sealed with {keys}"
     free = shutil.disk_usage(settings.data_dir).free
     if free < SCARCE:
@@ -83,11 +81,7 @@ async def _source(settings: Settings) -> Answer:
         fields, segments = await source.fields(), await source.segments()
     finally:
         await source.close()
-    return Answer(
-        True,
-        f"{source.kind} in {source.label}: {_counted(len(fields), 'field')} ({_some(fields)}), "
-        f"{_counted(len(segments), 'segment')} ({_some(segments)})",
-    )
+    return Answer(True, f"{source.kind} in {source.label}: {on_offer(fields, segments)}")
 
 
 async def _insights(settings: Settings) -> Answer:
@@ -136,13 +130,3 @@ async def _slack(settings: Settings) -> Answer:
             False, f"{settings.slack_url} can't be reached. Reports are kept until it can. Check the network."
         )
     return Answer(True, f"both tokens are good, for the workspace {team}")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _some(named: Sequence[Field] | Sequence[Segment]) -> str:
-    """The names, or as many as a line holds."""
-    names = [each.name for each in named[:SHOWN_NAMES]]
-    return ", ".join(names) + (", …" if len(named) > SHOWN_NAMES else "")

@@ -9,7 +9,7 @@ import httpx
 from sqlmodel import col, select
 
 from bot.app import App, build
-from bot.cli.words import explained
+from bot.cli.words import explained, on_offer
 from bot.pipeline.insights import environment_of
 from bot.services.export_users import ExportUserView
 from bot.settings import Settings
@@ -121,8 +121,7 @@ async def _reader(app: App, connection: Connection) -> Finding:
     except FerryError as error:
         return Finding(False, f"{connection.name}: {explained(error)}")
     user = await app.services.export_users.of(connection)
-    counts = f"{len(fields)} fields, {len(segments)} segments"
-    return Finding(True, f"{connection.name} reads as {_named(user)}: {counts}")
+    return Finding(True, f"{connection.name} reads as {_named(user)}: {on_offer(fields, segments)}")
 
 
 def _named(user: ExportUserView | None) -> str:

@@ -2,9 +2,10 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.omnisend.errors import KeyRefused, ScopeMissing
+from bot.pipeline.errors import EnvironmentChanged
 from bot.pipeline.mapping import EmailNotMapped, UnknownField
 from bot.services.errors import (
     ConnectionInUse,
@@ -16,9 +17,11 @@ from bot.services.errors import (
     SegmentNotOffered,
     SourceNotOffered,
 )
-from bot.sources.base import FieldMissing, SegmentMissing
+from bot.sources.base import Field, FieldMissing, Segment, SegmentMissing
 from bot.sources.entra.errors import MoreProofNeeded, NotSignedIn, SignInAgain
 from storage.errors import FerryError
+
+SHOWN_NAMES = 100  # Customer Insights' profiles have many fields, and --map takes their names
 
 _BOLD = re.compile(r"(?<![\w*])\*(?! )([^*\n]+?)(?<! )\*(?![\w*])")
 
@@ -36,6 +39,7 @@ _HINTS: Mapping[str, str] = {
     ConsentOutdated.code: "Here: ferry connection agree NAME",
     ConsentWithdrawn.code: "Here an export is moved by removing it and adding it again.",
     ExportUserMissing.code: "Here: ferry connection sign-in NAME",
+    EnvironmentChanged.code: "Here: ferry connection sign-in NAME",
     NotSignedIn.code: "Here: ferry connection sign-in NAME",
     SignInAgain.code: "Here: ferry connection sign-in NAME",
     MoreProofNeeded.code: "Here: ferry connection sign-in NAME",
@@ -71,3 +75,17 @@ def explained(error: FerryError) -> str:
 def with_hint(text: str, code: str | None) -> str:
     """The text of an error, with what to do about it on the command line. `code`: the error's."""
     return f"{plain(text)} {_HINTS.get(code or '', '')}".rstrip()
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def on_offer(fields: Sequence[Field], segments: Sequence[Segment]) -> str:
+    """What a source offers: how many fields and segments, and their names, or as many as a line holds."""
+    return f"{counted(len(fields), 'field')} ({_some(fields)}), {counted(len(segments), 'segment')} ({_some(segments)})"
+
+
+def _some(named: Sequence[Field] | Sequence[Segment]) -> str:
+    names = [each.name for each in named[:SHOWN_NAMES]]
+    return ", ".join(names) + (", …" if len(named) > SHOWN_NAMES else "")

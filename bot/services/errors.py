@@ -319,7 +319,7 @@ class TooManySegments(FieldError):
 class SegmentNotOffered(FieldError):
     code = "segment-not-offered"
     field = "segments"
-    what = mark("The segment *{segment}* is not in the source ({source}).")
+    what = mark("The segment *{segment}* is not in the source ({source}).{near}")
     remedy = mark("Choose one of those on offer.")
 
 

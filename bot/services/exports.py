@@ -35,6 +35,7 @@ from bot.services.segment_history import unchanged_since
 from bot.services.stopping import active_run, stop_runs
 from bot.services.telling import tell_detached
 from bot.sources.base import Field, Segment
+from bot.sources.nearest import nearest
 from storage.database import Database
 from storage.models import (
     Batch,
@@ -202,7 +203,9 @@ class Exports:
         plan = check(draft.lines, fields, segments=len(draft.segments))
         for name in draft.segments:
             if name not in offered and name not in kept:
-                raise SegmentNotOffered(segment=name, source=source.label)
+                near = nearest(name, offered)
+                meant = f" Did you mean *{near}*?" if near else ""
+                raise SegmentNotOffered(segment=name, source=source.label, near=meant)
         return plan, {column.name: column.type for column in fields}
 
     async def duplicate(self, actor: Actor, export_id: int, name: str = "") -> Export:

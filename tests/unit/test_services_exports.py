@@ -332,6 +332,11 @@ async def test_a_segment_that_is_gone_from_the_source_does_not_hold_up_an_edit(w
         await world.export(connection, name="Second", segments=("Gone",))
 
 
+async def test_for_a_segment_that_is_not_there_the_one_that_may_be_meant_is_named(world: ServicesWorld) -> None:
+    with pytest.raises(SegmentNotOffered, match=r"Did you mean \*VIP\*\?"):
+        await world.export(await world.connection(), segments=("vip",))
+
+
 async def test_an_export_that_moves_to_another_brand_takes_its_segments_along(world: ServicesWorld) -> None:
     connection = await world.connection()
     export = await world.export(connection, segments=("VIP", "New"))
