@@ -1,7 +1,7 @@
 """Who may do what: one table. The services ask it each time something is carried out.
 
 A role is held towards one connection: somebody may be a contributor on one and a viewer on the next. Whoever may not
-even see a connection's name is a viewer there.
+even see a connection's name is a viewer there, or a guest, who sees no export either.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +17,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     CONTRIBUTOR = "contributor"  # the connection is shared with them
     VIEWER = "viewer"
+    GUEST = "guest"  # of this workspace or of another one, and not named: sees no export
 
 
 class Action(StrEnum):
@@ -57,6 +58,7 @@ class Action(StrEnum):
 
 _ADMINS = frozenset({Role.ADMIN})
 _SHARED = frozenset({Role.ADMIN, Role.CONTRIBUTOR})
+_MEMBERS = frozenset({Role.ADMIN, Role.CONTRIBUTOR, Role.VIEWER})
 _ALL = frozenset(Role)
 
 POLICY: Mapping[Action, frozenset[Role]] = {
@@ -73,11 +75,11 @@ POLICY: Mapping[Action, frozenset[Role]] = {
     Action.REQUEST_CONNECTION: _ALL,
     Action.ANSWER_REQUEST: _ADMINS,
     Action.USE_CONNECTION: _SHARED,
-    Action.SEE_EXPORT: _ALL,
+    Action.SEE_EXPORT: _MEMBERS,
     Action.SEE_EXPORT_SETTINGS: _SHARED,
     Action.EDIT_EXPORT: _SHARED,
     Action.REMOVE_EXPORT: _SHARED,
-    Action.SEE_RUNS: _ALL,
+    Action.SEE_RUNS: _MEMBERS,
     Action.SEE_REJECTS: _SHARED,
     Action.PREVIEW_EXPORT: _SHARED,
     Action.RUN_EXPORT: _SHARED,
@@ -128,9 +130,10 @@ def role_of(
         return Role.VIEWER
     if actor.is_admin:
         return Role.ADMIN
-    if connection is None:
-        return Role.CONTRIBUTOR if owner == actor.user_id else Role.VIEWER
-    return Role.CONTRIBUTOR if _is_shared(actor, connection, grants) else Role.VIEWER
+    shared = _is_shared(actor, connection, grants) if connection is not None else owner == actor.user_id
+    if shared:
+        return Role.CONTRIBUTOR
+    return Role.GUEST if actor.is_guest else Role.VIEWER
 
 
 def allowed(

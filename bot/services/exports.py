@@ -23,7 +23,7 @@ from bot.services.errors import (
 )
 from bot.services.export_draft import ExportDraft, in_order
 from bot.services.fitting import misfit, refuse_misfit
-from bot.services.lookup import connection_for, connection_of, export_for
+from bot.services.lookup import connection_for, connection_of, export_for, may
 from bot.services.masking import mask_value
 from bot.services.names import LONGEST, check_name, fold
 from bot.services.overview import ExportView, views
@@ -74,9 +74,9 @@ class Exports:
     # --- seeing
 
     async def visible(self, actor: Actor) -> list[ExportView]:
-        """All exports of the workspace, by name: everybody may see them, settings only where they may."""
+        """The exports of the workspace, by name: all but guests may see them, settings only where they may."""
         async with self._database.read() as session:
-            found = await _exports_of(session, actor.team_id)
+            found = await _seen_by(session, actor)
             return await views(session, actor, sorted(found, key=lambda export: fold(export.name)))
 
     async def get(self, actor: Actor, export_id: int) -> ExportView:
@@ -97,7 +97,7 @@ class Exports:
         Raises `ExportUnknown` with the names that were perhaps meant.
         """
         async with self._database.read() as session:
-            exports = {fold(export.name): export for export in await _exports_of(session, actor.team_id)}
+            exports = {fold(export.name): export for export in await _seen_by(session, actor)}
         if (found := exports.get(fold(name))) is not None:
             return found
         begun = [key for key in exports if fold(name) and key.startswith(fold(name))]
@@ -300,6 +300,13 @@ async def _usable(session: AsyncSession, actor: Actor, connection_id: int) -> Co
 
 async def _exports_of(session: AsyncSession, team_id: str) -> Sequence[Export]:
     return (await session.exec(select(Export).where(Export.team_id == team_id).order_by(col(Export.id)))).all()
+
+
+async def _seen_by(session: AsyncSession, actor: Actor) -> Sequence[Export]:
+    found = await _exports_of(session, actor.team_id)
+    if not actor.is_guest:
+        return found
+    return [export for export in found if await may(session, actor, Action.SEE_EXPORT, export)]
 
 
 async def _refuse_taken(session: AsyncSession, team_id: str, name: str, *, but: int | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.access import Action, require
+from bot.access import Action, allowed, require
 from bot.services.actor import Actor
 from bot.services.errors import ConnectionUnknown, ExportGone, RunUnknown
 from storage.models import Connection, ConnectionGrant, Export, Run
@@ -32,6 +32,13 @@ async def export_for(session: AsyncSession, actor: Actor, export_id: int, action
     grants = await grants_of(session, connection) if connection else ()
     require(actor, action, connection, grants, owner=export.owner)
     return export
+
+
+async def may(session: AsyncSession, actor: Actor, action: Action, export: Export) -> bool:
+    """Whether the actor may do this to an export of their workspace."""
+    connection = await connection_of(session, export)
+    grants = await grants_of(session, connection) if connection else ()
+    return allowed(actor, action, connection, grants, owner=export.owner)
 
 
 async def run_for(session: AsyncSession, actor: Actor, run_id: int, action: Action) -> tuple[Run, Export]:

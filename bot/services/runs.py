@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.access import Action, allowed
+from bot.access import Action
 from bot.i18n import translator
 from bot.pipeline.errors import AlreadyRunning, NoConnection, RunError
 from bot.pipeline.preview import Preview
@@ -16,7 +16,7 @@ from bot.services import audit
 from bot.services.actor import Actor
 from bot.services.consent import full_values_allowed
 from bot.services.errors import NothingToAdopt, Paused, QuestionClosed, RejectsReplaced, RunOver, RunUnknown
-from bot.services.lookup import connection_of, export_for, grants_of, run_for
+from bot.services.lookup import connection_of, export_for, may, run_for
 from bot.services.ports import Looks
 from bot.services.readiness import find_obstacle
 from bot.services.rejects import has_rejects, rejects_csv
@@ -66,7 +66,7 @@ class Runs:
         started = []
         async with self._database.write() as session:
             for export in await _scheduled(session, actor.team_id):
-                if await _may(session, actor, Action.RUN_EXPORT, export) and not await find_obstacle(session, export):
+                if await may(session, actor, Action.RUN_EXPORT, export) and not await find_obstacle(session, export):
                     try:
                         started.append(await _enqueue(session, actor, export, Trigger.REFRESH))
                     except AlreadyRunning:
@@ -217,7 +217,13 @@ class Runs:
     async def _with_status(self, actor: Actor, *statuses: RunStatus) -> list[Run]:
         async with self._database.read() as session:
             statement = select(Run).where(Run.team_id == actor.team_id, col(Run.status).in_(statuses))
-            return list((await session.exec(statement.order_by(col(Run.id)))).all())
+            runs = (await session.exec(statement.order_by(col(Run.id)))).all()
+            return [run for run in runs if not actor.is_guest or await _may_see(session, actor, run)]
+
+
+async def _may_see(session: AsyncSession, actor: Actor, run: Run) -> bool:
+    export = await session.get(Export, run.export_id) if run.export_id is not None else None
+    return export is not None and await may(session, actor, Action.SEE_RUNS, export)
 
 
 _RIGHTS = {
@@ -264,12 +270,6 @@ async def _scheduled(session: AsyncSession, team_id: str) -> Sequence[Export]:
         .order_by(col(Export.id))
     )
     return (await session.exec(statement)).all()
-
-
-async def _may(session: AsyncSession, actor: Actor, action: Action, export: Export) -> bool:
-    connection = await connection_of(session, export)
-    grants = await grants_of(session, connection) if connection else ()
-    return allowed(actor, action, connection, grants, owner=export.owner)
 
 
 def _subject(run: Run) -> str:

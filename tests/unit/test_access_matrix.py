@@ -31,43 +31,42 @@ from tests.unit.services_world import (
 )
 
 # Columns: an admin; somebody the connection is shared with; somebody else in the workspace (for whom it is foreign);
-# an admin of another workspace. Written by hand: never derive it from the policy.
+# an admin of another workspace; a guest who is not named. Written by hand: never derive it from the policy.
 MATRIX = {
-    #                                  admin  shared  foreign  stranger
-    Action.SEE_CONNECTION:            (True,  True,   False,   False),
-    Action.SEE_CONNECTION_SETTINGS:   (True,  False,  False,   False),
-    Action.ADD_CONNECTION:            (True,  False,  False,   False),
-    Action.EDIT_CONNECTION:           (True,  False,  False,   False),
-    Action.SHARE_CONNECTION:          (True,  False,  False,   False),
-    Action.REPLACE_KEY:               (True,  False,  False,   False),
-    Action.SET_EXPORT_USER:           (True,  False,  False,   False),
-    Action.GIVE_CONSENT:              (True,  False,  False,   False),
-    Action.WITHDRAW_CONSENT:          (True,  False,  False,   False),
-    Action.REMOVE_CONNECTION:         (True,  False,  False,   False),
-    Action.REQUEST_CONNECTION:        (True,  True,   True,    True),
-    Action.ANSWER_REQUEST:            (True,  False,  False,   False),
-    Action.USE_CONNECTION:            (True,  True,   False,   False),
-    Action.SEE_EXPORT:                (True,  True,   True,    True),
-    Action.SEE_EXPORT_SETTINGS:       (True,  True,   False,   False),
-    Action.EDIT_EXPORT:               (True,  True,   False,   False),
-    Action.REMOVE_EXPORT:             (True,  True,   False,   False),
-    Action.SEE_RUNS:                  (True,  True,   True,    True),
-    Action.SEE_REJECTS:               (True,  True,   False,   False),
-    Action.PREVIEW_EXPORT:            (True,  True,   False,   False),
-    Action.RUN_EXPORT:                (True,  True,   False,   False),
-    Action.RETRY_REJECTED:            (True,  True,   False,   False),
-    Action.RESYNC_EXPORT:             (True,  True,   False,   False),
-    Action.EMPTY_SEGMENTS:            (True,  True,   False,   False),
-    Action.CANCEL_RUN:                (True,  True,   False,   False),
-    Action.ANSWER_GUARD:              (True,  True,   False,   False),
-    Action.ADOPT_LEDGER:              (True,  True,   False,   False),
-    Action.SEE_REFRESH:               (True,  True,   True,    True),
-    Action.SET_REFRESH:               (True,  False,  False,   False),
-    Action.SET_ADMINS:                (True,  False,  False,   False),
+    #                                  admin  shared  foreign  stranger  guest
+    Action.SEE_CONNECTION:            (True,  True,   False,   False,   False),
+    Action.SEE_CONNECTION_SETTINGS:   (True,  False,  False,   False,   False),
+    Action.ADD_CONNECTION:            (True,  False,  False,   False,   False),
+    Action.EDIT_CONNECTION:           (True,  False,  False,   False,   False),
+    Action.SHARE_CONNECTION:          (True,  False,  False,   False,   False),
+    Action.REPLACE_KEY:               (True,  False,  False,   False,   False),
+    Action.SET_EXPORT_USER:           (True,  False,  False,   False,   False),
+    Action.GIVE_CONSENT:              (True,  False,  False,   False,   False),
+    Action.WITHDRAW_CONSENT:          (True,  False,  False,   False,   False),
+    Action.REMOVE_CONNECTION:         (True,  False,  False,   False,   False),
+    Action.REQUEST_CONNECTION:        (True,  True,   True,    True,    True),
+    Action.ANSWER_REQUEST:            (True,  False,  False,   False,   False),
+    Action.USE_CONNECTION:            (True,  True,   False,   False,   False),
+    Action.SEE_EXPORT:                (True,  True,   True,    True,    False),
+    Action.SEE_EXPORT_SETTINGS:       (True,  True,   False,   False,   False),
+    Action.EDIT_EXPORT:               (True,  True,   False,   False,   False),
+    Action.REMOVE_EXPORT:             (True,  True,   False,   False,   False),
+    Action.SEE_RUNS:                  (True,  True,   True,    True,    False),
+    Action.SEE_REJECTS:               (True,  True,   False,   False,   False),
+    Action.PREVIEW_EXPORT:            (True,  True,   False,   False,   False),
+    Action.RUN_EXPORT:                (True,  True,   False,   False,   False),
+    Action.RETRY_REJECTED:            (True,  True,   False,   False,   False),
+    Action.RESYNC_EXPORT:             (True,  True,   False,   False,   False),
+    Action.EMPTY_SEGMENTS:            (True,  True,   False,   False,   False),
+    Action.CANCEL_RUN:                (True,  True,   False,   False,   False),
+    Action.ANSWER_GUARD:              (True,  True,   False,   False,   False),
+    Action.ADOPT_LEDGER:              (True,  True,   False,   False,   False),
+    Action.SEE_REFRESH:               (True,  True,   True,    True,    True),
+    Action.SET_REFRESH:               (True,  False,  False,   False,   False),
+    Action.SET_ADMINS:                (True,  False,  False,   False,   False),
 }  # fmt: skip
-ACTORS = (ADMIN, ANN, BOB, STRANGER)
-
 GUEST = Actor(TEAM, "U0GUEST", is_guest=True)
+ACTORS = (ADMIN, ANN, BOB, STRANGER, GUEST)
 SHARED = Connection(id=1, team_id=TEAM, name="Shop", brand_id="b", audience=Audience.PEOPLE)
 GRANTS = [ConnectionGrant(connection_id=1, kind=GrantKind.PERSON, subject=ANN.user_id, team_id=TEAM)]
 
@@ -86,7 +85,7 @@ def test_every_action_stands_in_the_matrix_and_in_the_policy() -> None:
 
 
 @pytest.mark.parametrize("action", list(Action))
-@pytest.mark.parametrize("column", range(len(ACTORS)), ids=["admin", "shared", "foreign", "stranger"])
+@pytest.mark.parametrize("column", range(len(ACTORS)), ids=["admin", "shared", "foreign", "stranger", "guest"])
 def test_the_policy_answers_as_the_matrix_says(action: Action, column: int) -> None:
     assert allowed(ACTORS[column], action, SHARED, GRANTS) is MATRIX[action][column]
 
@@ -119,7 +118,7 @@ def test_a_refusal_says_whether_sharing_would_help() -> None:
         (Audience.ADMINS, [("person", "U0ANN")], ANN, Role.VIEWER),
         (Audience.EVERYONE, [], BOB, Role.CONTRIBUTOR),
         (Audience.EVERYONE, [], ADMIN, Role.ADMIN),
-        (Audience.EVERYONE, [], GUEST, Role.VIEWER),
+        (Audience.EVERYONE, [], GUEST, Role.GUEST),
         (Audience.PEOPLE, [("person", "U0GUEST")], GUEST, Role.CONTRIBUTOR),
         (Audience.PEOPLE, [("person", "U0ANN")], ANN, Role.CONTRIBUTOR),
         (Audience.PEOPLE, [("person", "U0ANN")], BOB, Role.VIEWER),

@@ -15,10 +15,12 @@ from bot.access import Denied
 from bot.pipeline.errors import AlreadyRunning
 from bot.pipeline.queue import claim_run
 from bot.services import consent as consents
+from bot.services.actor import Actor
 from bot.services.connections import consent_text
 from bot.services.errors import (
     ConsentOutdated,
     ConsentWithdrawn,
+    ExportUnknown,
     FieldError,
     NoConnection,
     NoSegments,
@@ -463,6 +465,27 @@ async def test_what_is_being_emptied_is_paused_so_that_no_schedule_fills_it_agai
     await world.set_run(run, RunStatus.DONE)
     with pytest.raises(Paused):
         await world.runs.start(ANN, id_of(export))
+
+
+async def test_a_guest_sees_no_export_and_no_run_that_they_are_not_named_for(
+    world: ServicesWorld, export: Export
+) -> None:
+    run = await world.runs.start(ANN, id_of(export))
+    guest = Actor(TEAM, "U0GUEST", is_guest=True)
+    for actor, seen in ((ANN, 1), (BOB, 1), (guest, 0)):
+        assert (len(await world.exports.visible(actor)), len(await world.runs.active(actor))) == (seen, seen)
+    with pytest.raises(ExportUnknown) as raised:
+        await world.exports.find(guest, "VIP to sho")
+    assert raised.value.suggestions == ()
+    for look in (world.exports.get(guest, id_of(export)), world.runs.history(guest, id_of(export))):
+        with pytest.raises(Denied):
+            await look
+    await world.asking(run)
+    assert (len(await world.runs.asking(ANN)), await world.runs.asking(guest)) == (1, [])
+
+    assert export.connection_id is not None
+    await world.connections.share(ADMIN, export.connection_id, audience=Audience.PEOPLE, people=[guest.user_id])
+    assert (len(await world.exports.visible(guest)), len(await world.runs.asking(guest))) == (1, 1)
 
 
 async def test_a_run_without_rejects_has_an_empty_list(world: ServicesWorld, export: Export) -> None:
