@@ -6,7 +6,6 @@ the README shows go to `docs/screenshots`.
 """
 
 import asyncio
-import copy
 import html
 import re
 import shutil
@@ -22,10 +21,9 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 from bot.sandbox.room.command import served
 from bot.sandbox.room.house import House, Plan, opened
-from bot.sandbox.slack.errors import Json
-from bot.sandbox.slack.forms import Form
 from tests.browser.conftest import Screen
-from tests.unit.view_gallery import SHORT, Exhibit, exhibits
+from tests.browser.gallery import richest, show
+from tests.unit.view_gallery import SHORT
 
 Scheme = Literal["light", "dark"]
 
@@ -330,59 +328,15 @@ async def _open_narrow(browser: Browser, address: str) -> NarrowScreen:
 
 # --- every view that can be built
 
-_SHOW = """
-async ([surface, payload, values]) => {
-  const { showBlocks } = await import(new URL("web/js/blocks.js", location.href));
-  const { Modals } = await import(new URL("web/js/modals.js", location.href));
-  const world = { locale: "en-US", zone: "Europe/Berlin", people: [], channels: [], groups: [], me: { id: "U1" },
-                  stamp: 0, personName: () => "ada", realName: () => "Ada Owner", channelName: () => "marketing" };
-  const nothing = async () => null;
-  const place = { world, act: nothing, use: nothing, typing: () => {} };
-  document.getElementById("modal").close();
-  document.body.classList.remove("modal-open");
-  document.getElementById("composer").hidden = true;
-  const stage = document.getElementById("home");
-  stage.hidden = surface === "modal";
-  stage.classList.add("blocks");
-  document.getElementById("messages").hidden = document.getElementById("nothing").hidden = true;
-  if (surface === "modal") {
-    const modals = new Modals({ place: () => place, submit: nothing, close: nothing });
-    modals.show([{ id: String(Math.random()), errors: {}, trouble: null, state: { values }, ...payload }], world);
-  } else {
-    stage.replaceChildren();
-    showBlocks(stage, payload.blocks, place, { values });
-  }
-}
-"""
-
 
 async def _views(album: Album, browser: Browser, address: str) -> None:
-    """The richest of each function's exhibits, short and long, each as it would stand in the page."""
-    chosen: dict[str, Exhibit] = {}
-    for exhibit in exhibits():
-        known = chosen.get(exhibit.name)
-        if known is None or len(str(exhibit.payload)) > len(str(known.payload)):
-            chosen[exhibit.name] = exhibit
     screen = await _open(browser, address, viewport=TALL)
-    for number, exhibit in enumerate(chosen.values()):
-        payload = _with_ids(exhibit.payload)
-        await screen.page.evaluate(_SHOW, [exhibit.surface, payload, Form.fresh(payload.get("blocks", [])).values])
-        part = screen.page.locator("#modal" if exhibit.surface == "modal" else "#home")
-        await expect(part).to_be_visible()
+    for number, exhibit in enumerate(richest()):
+        part = await show(screen.page, exhibit)
         name = re.sub(r"\W+", "-", exhibit.name)
         length = "" if exhibit.name.startswith(SHORT.label) else " (the longest data)"
         caption = f"{exhibit.function.removeprefix('bot.slack.views.')}{length}"
         await album.take(screen.page, f"view-{number:03}-{name}", caption, part)
-
-
-def _with_ids(payload: Json) -> Json:
-    """As Slack has it: blocks and elements that the bot did not name get ids."""
-    named = copy.deepcopy(payload)
-    for number, block in enumerate(named.get("blocks", [])):
-        block.setdefault("block_id", f"block-{number}")
-        for at, element in enumerate(block.get("elements", ())):
-            element.setdefault("action_id", f"action-{at}")
-    return named
 
 
 if __name__ == "__main__":
