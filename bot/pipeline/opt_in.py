@@ -31,8 +31,8 @@ class Unreadable(StrEnum):
 
 WORDS: Mapping[Status, tuple[str, ...]] = {
     Status.SUBSCRIBED: (
-        "subscribed", "optedin", "optin", "in", "true", "yes", "y", "1", "1.0", "on", "granted", "given", "consented",
-        "confirmed", "ja", "angemeldet", "oui", "abonné", "sí", "si", "suscrito", "是", "已订阅", "已訂閱",
+        "subscribed", "optedin", "optin", "true", "yes", "y", "1", "1.0", "granted", "given", "consented", "ja",
+        "angemeldet", "oui", "abonné", "sí", "si", "suscrito", "是", "已订阅", "已訂閱",
     ),
     Status.UNSUBSCRIBED: (
         "unsubscribed", "optedout", "optout", "out", "false", "no", "n", "0", "0.0", "off", "denied", "withdrawn",
@@ -40,7 +40,10 @@ WORDS: Mapping[Status, tuple[str, ...]] = {
     ),
     Status.NON_SUBSCRIBED: ("nonsubscribed", "notsubscribed", "notset", "unknown", "none", "null", "pending"),
 }  # fmt: skip
-"""The words of each status, folded: lower case, no blanks, `_` or `-` between letters."""
+"""The words of each status, folded: lower case, no blanks, `_` or `-` between letters.
+
+What makes a subscription says so: "in", "on" or "confirmed" might as well be a country, a switch or an order.
+"""
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _TIME = r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"

@@ -131,7 +131,7 @@ def test_no_word_means_two_things() -> None:
 
 
 def test_an_unknown_word_is_no_opt_in_and_is_counted() -> None:
-    words = ["maybe", "2", "yes!", "trueish", "subscribed?", "-1", "1-", "- 1"]
+    words = ["maybe", "2", "yes!", "trueish", "subscribed?", "-1", "1-", "- 1", "IN", "on", "confirmed"]
     assert read([(word, DAY) for word in words]) == [NOTHING["email"]] * len(words)
     rows = [person(word, f"p{n}@example.com", OptIn=word, OptInAt=DAY) for n, word in enumerate(words)]
     assert unreadable(*rows) == {"opt_in_status": len(words)}
