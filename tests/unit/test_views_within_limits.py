@@ -78,6 +78,19 @@ def test_no_mark_of_mrkdwn_stands_in_a_plain_text() -> None:
             assert not found, exhibit.name
 
 
+def test_sending_in_spite_of_the_guard_never_stands_out_as_the_thing_to_do() -> None:
+    """reference: slack-platform.md §14 (one `primary`; `danger` for what can't be undone)"""
+    sends = [
+        (exhibit.name, button["style"])
+        for exhibit in GALLERY
+        for block in exhibit.payload["blocks"]
+        for button in block.get("elements", ())
+        if button.get("action_id") == ids.Action.GUARD_SEND
+    ]
+    assert sends
+    assert {style for _, style in sends} == {"danger"}, sends
+
+
 @pytest.mark.parametrize(
     "module", [module for module in MODULES if module.__name__ not in TOOLS], ids=lambda module: module.__name__
 )

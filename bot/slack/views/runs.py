@@ -117,7 +117,13 @@ def asking(t: Translator, run: Run, *, owner: str = "", until: datetime | None =
             kit.section(said),
             kit.section(kit.bullets([finding_words(t, finding) for finding in run.findings])),
             kit.actions(
-                kit.button(_("Show"), Action.GUARD_SHOW, run.id, label=_("Show what would be sent")),
+                kit.button(
+                    _("Show"),
+                    Action.GUARD_SHOW,
+                    run.id,
+                    style=None if ledger_lost(run.findings) else "primary",
+                    label=_("Show what would be sent"),
+                ),
                 *answer_buttons(t, run.id, run.findings, confirm=_send_confirm(t)),
                 rejects if any(finding.get("kind") == "rejects" for finding in run.findings) else None,
             ),
@@ -137,7 +143,7 @@ def ledger_lost(findings: Sequence[Mapping[str, object]]) -> bool:
 def answer_buttons(
     t: Translator, run_id: int | None, findings: Sequence[Mapping[str, object]], *, confirm: Json | None = None
 ) -> list[Json]:
-    """Send and Skip; before them Adopt, where a lost ledger can be rebuilt first."""
+    """Send and Skip; before them Adopt, where a lost ledger can be rebuilt first. Send is never what stands out."""
     _ = t.gettext
     lost = ledger_lost(findings)
     ask = kit.confirm(
@@ -160,7 +166,7 @@ def answer_buttons(
     )
     return [
         *([adopt] if lost else []),
-        kit.button(_("Send"), Action.GUARD_SEND, run_id, style=None if lost else "primary", confirm=confirm),
+        kit.button(_("Send"), Action.GUARD_SEND, run_id, style="danger", confirm=confirm),
         kit.button(_("Skip"), Action.GUARD_SKIP, run_id, label=_("Skip this run; send nothing")),
     ]
 
