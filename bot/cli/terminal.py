@@ -69,8 +69,7 @@ def read_settings() -> Settings:
 
 def _refuse_setting(name: str, why: str) -> None:
     """The value itself is not shown: it may be a secret."""
-    if not name.endswith(("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")):
-        name = f"FERRY_{name.removeprefix('FERRY_')}"
+    name = f"FERRY_{name.removeprefix('FERRY_')}"
     say(
         f"{name} can't be used: {why}. Nothing was started. Correct it in the environment or in .env.", err, style="red"
     )

@@ -20,6 +20,7 @@ from bot.duck import DuckDBConnection
 from bot.pipeline import opt_in
 from bot.pipeline.mapping import Plan
 from bot.pipeline.projection import DATED, FORMAT, Projection, Reason, Selected, bit, keyed, latest_opt_in
+from storage.ledger import UNLIKE_ANYTHING
 from storage.models import now
 from storage.secrets import DigestKey
 
@@ -223,7 +224,7 @@ class Staging:
                              WHEN r.digest IS NOT NULL THEN 'refused'
                              WHEN l.digest IS NULL THEN 'added'
                              WHEN l.state = 'confirmed' AND l.payload = w.payload AND NOT $everything THEN 'unchanged'
-                             WHEN l.state <> 'confirmed' AND NOT l.known THEN 'added'
+                             WHEN NOT l.known AND (l.state <> 'confirmed' OR l.payload = $unlike) THEN 'added'
                              ELSE 'changed' END AS op,
                    l.digest IS NOT NULL AND (l.known OR l.state IN ('confirmed', 'in_doubt')) AS known
             FROM (SELECT s.* REPLACE ({replaced}),
@@ -237,7 +238,7 @@ class Staging:
             LEFT JOIN refused r ON r.digest = w.digest AND r.payload = w.payload"""
 
     def _verdict_values(self) -> dict[str, Any]:
-        return self._keys | {"everything": self._everything}
+        return self._keys | {"everything": self._everything, "unlike": UNLIKE_ANYTHING}
 
     def _count(self) -> Comparison:
         bits = "".join(f", count(*) FILTER ({bit('mask', position)})" for position in range(len(self._segments)))

@@ -30,12 +30,12 @@ from rich.text import Text
 
 from bot.sandbox.customers import Customers, InsightsCustomers, insights_customers, tables_customers
 from bot.sandbox.proof import Verdict
-from bot.sandbox.slack.client import Message, Modal, NotSeen, Person, SlackWorld
+from bot.sandbox.slack.client import Message, Modal, NotSeen, Person, Screen, SlackWorld
 from bot.sandbox.workspace import DidNotStart, bot, bot_settings, emulator, free_port
 
 INSIGHTS = "dataverse"  # the source that is a stand-in of Customer Insights
 TIME_SCALE = 20  # an Omnisend minute lasts three seconds
-BATCH_DELAY = 30  # seconds of Omnisend's time that it takes over a batch, so that there is something to watch
+BATCH_DELAY = 80  # seconds of Omnisend's time that it takes over a batch, more or less: there is something to watch
 RATE = "400/3"  # so that 400 requests a minute are these
 WAIT = 90.0  # seconds for a run of the demo to end
 EXPORT, CONNECTION, CHANNEL = "Spring campaign", "Demo shop", "marketing"
@@ -112,7 +112,9 @@ async def _world(source: Path | str | None, stage: Console, options: Sequence[st
     """The stand-ins and the bot, in a folder of their own that goes at the end."""
     with tempfile.TemporaryDirectory(prefix="ferry-demo-") as name:
         folder = Path(name)
-        usual = () if any("batch-delay" in option for option in options) else ("--batch-delay", str(BATCH_DELAY))
+        usual = ["--batch-delay", str(BATCH_DELAY), "--assume", "execution=shuffled"]  # so that the bar moves
+        if any("batch-delay" in option or "execution" in option for option in options):
+            usual = []
         manifest = Path(__file__).parents[2] / "manifest.yml"  # beside the package in a checkout
         scopes = ("--manifest", str(manifest)) if manifest.exists() else ()
         async with (
@@ -170,7 +172,7 @@ async def _connect(demo: Demo) -> None:
     demo.stage.print("  Omnisend knows the key: the brand is [bold]Emulated Shop[/]. Ada saves.")
     await (await ada.modal()).submit()
     screen = await ada.wait_for(lambda one: one.modal is not None and "Display name" not in one.modal_text)
-    _show(demo, "Ada's screen", screen.modal_text)
+    _show_modal(demo, "Ada's screen", screen)
     await ada.close(everything=True)
 
 
@@ -179,13 +181,13 @@ async def _sign_in(demo: Demo, customers: InsightsCustomers) -> None:
     ada = demo.admin
     demo.tell("Profiles are read in somebody's name: Ada adds herself as export user.")
     await ada.click("Add yourself as export user")
-    shown = await _modal_with(ada, "Enter the code")
-    _show(demo, "Ada's screen", shown)
-    code = re.search(r"Enter the code \*?`?(\w{9})", shown)
+    window = await _screen_with(ada, "Enter the code")
+    _show_modal(demo, "Ada's screen", window)
+    code = re.search(r"Enter the code \*?`?(\w{9})", window.modal_text)
     assert code, "there is no code in the window"
     demo.stage.print(f"  In her browser Ada enters {code[1]} and signs in as [bold]{customers.account}[/].")
     await customers.enter_code(code[1])
-    _show(demo, "Ada's screen", await _modal_with(ada, "who can read profiles"))
+    _show_modal(demo, "Ada's screen", await _screen_with(ada, "who can read profiles"))
     await ada.close()
 
 
@@ -203,8 +205,7 @@ async def _set_up(demo: Demo) -> None:
     await carl.choose("When it runs", "With each refresh of the workspace")
     demo.stage.print(f"  Mapped as suggested: {', '.join(f'{a} ← {f}' for a, f in demo.mapping.items())}.")
     await (await carl.modal("New export")).submit()
-    screen = await carl.wait_for(lambda one: one.modal is not None and "is saved" in one.modal_text, 30)
-    _show(demo, "Carl's screen", screen.modal_text)
+    _show_modal(demo, "Carl's screen", await _screen_with(carl, "is saved"))
     await carl.close(everything=True)
 
 
@@ -212,8 +213,7 @@ async def _preview(demo: Demo) -> None:
     demo.tell("Before anything is sent, Carl looks at what would be: [bold]/ferry preview[/].")
     carl = demo.contributor
     await carl.command(f"/ferry preview {EXPORT}", channel=CHANNEL)
-    screen = await carl.wait_for(lambda one: one.modal is not None and "Would be added" in one.modal_text, WAIT)
-    _show(demo, "Carl's screen", screen.modal_text)
+    _show_modal(demo, "Carl's screen", await _screen_with(carl, "Would be added", WAIT))
     await carl.close(everything=True)
 
 
@@ -256,7 +256,7 @@ async def _run_scheduled(demo: Demo) -> dict[str, Any]:
     form = await ada.modal()
     await form.fill({"The refresh is": "On"})
     await form.submit()
-    _show(demo, "Ada's screen", await _modal_with(ada, "The refresh runs"))
+    _show_modal(demo, "Ada's screen", await _screen_with(ada, "The refresh runs"))
     await ada.close(everything=True)
     demo.stage.print(
         "  The demo does not wait for that hour: it moves the due time to now. The schedule does the rest."
@@ -304,15 +304,18 @@ async def _watch_run(demo: Demo) -> dict[str, Any]:
 
 def _readable(demo: Demo, message: Message) -> str:
     """A message as it reads on a screen: names for ids, a count beside what it counts, buttons in a row."""
-    lines = [line for line in message.shown.splitlines() if line not in message.buttons]
+    text = _as_read(message.shown, message.buttons)
+    return re.sub(r"<@(\w+)>", lambda found: "@" + demo.names.get(found[1], found[1]), text)
+
+
+def _as_read(shown: str, buttons: Sequence[str]) -> str:
     joined: list[str] = []
-    for line in lines:
+    for line in (line for line in shown.splitlines() if line not in buttons):
         if joined and re.fullmatch(r"[\d,.]+", line):
             joined[-1] += f" {line}"
         else:
             joined.append(line)
-    text = "\n".join(joined) + ("\n" + "  ".join(f"[ {name} ]" for name in message.buttons) if message.buttons else "")
-    return re.sub(r"<@(\w+)>", lambda found: "@" + demo.names.get(found[1], found[1]), text)
+    return "\n".join(joined) + ("\n" + "  ".join(f"[ {name} ]" for name in buttons) if buttons else "")
 
 
 def _public(messages: list[Message], before: set[str]) -> list[Message]:
@@ -331,7 +334,11 @@ def _last_run(data: Path) -> dict[str, Any]:
 
 async def _modal_with(person: Person, text: str) -> str:
     """Wait until the open modal says this; all it says."""
-    return (await person.wait_for(lambda one: one.modal is not None and text in one.modal_text, 30)).modal_text
+    return (await _screen_with(person, text)).modal_text
+
+
+async def _screen_with(person: Person, text: str, seconds: float = 30) -> Screen:
+    return await person.wait_for(lambda one: one.modal is not None and text in one.modal_text, seconds)
 
 
 def _button(modal: Modal, beginning: str) -> str:
@@ -350,6 +357,10 @@ def _suggested(text: str) -> dict[str, str]:
 
 def _show(demo: Demo, title: str, text: str) -> None:
     demo.stage.print(_panel(title, text))
+
+
+def _show_modal(demo: Demo, title: str, screen: Screen) -> None:
+    _show(demo, title, _as_read(screen.modal_text, screen.modal_buttons))
 
 
 def _panel(title: str, text: str) -> Panel:

@@ -19,7 +19,7 @@ from storage.models import Run
 
 EDIT_SECONDS = 2.0  # between two edits of one message
 LOOK_SECONDS = 0.5  # how often running runs are looked at
-RATE_SECONDS = 20.0  # over which the sending rate is measured
+RATE_SECONDS = 120.0  # over which the sending rate is measured: Omnisend finishes batches in bursts
 SPARE_EDITS = 10  # calls a minute that are left for edits which people wait for
 
 log = structlog.get_logger(__name__)
@@ -103,8 +103,15 @@ class LiveMessages:
             log.info("a live message could not be edited", run=run.id, error=error.error)
 
     def _pace(self, run: Run, shown: _Shown) -> runs.Pace:
-        """The rate over the last seconds, and the time left at that rate."""
+        """The rate over the last minutes, and the time left at that rate.
+
+        It is measured from the first contacts that Omnisend has finished: reading and the canary, which goes alone,
+        say nothing of the pace at which the rest goes.
+        """
         now, points = self._clock(), shown.sent
+        if run.sent == 0:
+            points.clear()
+            return runs.Pace()
         points.append((now, run.sent))
         while points[0][0] < now - RATE_SECONDS:
             points.popleft()

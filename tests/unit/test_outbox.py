@@ -292,6 +292,27 @@ async def test_rate_and_time_left_come_from_the_last_seconds(database: Database)
         assert "about 40 sec left" in shown
 
 
+async def test_no_rate_is_shown_before_more_than_the_canary_was_sent(database: Database) -> None:
+    clock = Clock()
+    run = await _running(database)
+    async with scripted_slack(clock) as (double, gateway):
+        live = LiveMessages(Mailbox(database), gateway, clock=clock, sleep=clock.sleep)
+
+        async def shown(second: float, sent: int) -> str:
+            clock.now = second
+            await _set(database, run, sent=sent)
+            await live.look()
+            return str(double.called("chat.update")[-1]["blocks"])
+
+        for second, sent in ((0.0, 0), (10.0, 1), (15.0, 1)):
+            told = await shown(second, sent)
+            assert "a second" not in told
+            assert "left" not in told
+        told = await shown(20.0, 51)
+        assert "5 a second" in told
+        assert "about 9 sec left" in told
+
+
 async def test_the_last_edit_has_no_buttons_and_nothing_comes_after_it(database: Database) -> None:
     clock = Clock()
     run = await _running(database)

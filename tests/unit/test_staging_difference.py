@@ -113,7 +113,7 @@ def judge(case: Case) -> Verdicts:
             op = "added"
         elif there.state == "confirmed" and there.payload == payload and not case.everything:
             op = "unchanged"
-        elif there.state != "confirmed" and not there.known:
+        elif not there.known and (there.state != "confirmed" or there.payload == UNLIKE_ANYTHING):
             op = "added"
         else:
             op = "changed"
@@ -276,6 +276,14 @@ def test_who_is_in_doubt_is_always_sent_whatever_was_sent_last(name: str) -> Non
 
 def test_a_joiner_in_doubt_is_still_a_joiner() -> None:
     assert one([Standing(ANN, payload("A"), "in_doubt", known=False)]) == {ANN: "added"}
+
+
+def test_a_joiner_whom_a_stopped_batch_did_not_try_is_still_a_joiner() -> None:
+    assert one([Standing(ANN, UNLIKE_ANYTHING, known=False)]) == {ANN: "added"}
+
+
+def test_who_was_known_before_a_stopped_batch_did_not_try_them_is_changed() -> None:
+    assert one([Standing(ANN, UNLIKE_ANYTHING)]) == {ANN: "changed"}
 
 
 def test_everything_sends_the_unchanged_ones_too() -> None:

@@ -42,7 +42,7 @@ class Message:
     @property
     def buttons(self) -> list[str]:
         """The texts of its buttons."""
-        return [one.element["text"]["text"] for one in placed_elements(self.blocks) if one.kind == "button"]
+        return _button_texts(self.blocks)
 
     @classmethod
     def parse(cls, raw: Json) -> Self:
@@ -113,6 +113,11 @@ class Screen:
         return "\n".join(texts)
 
     @property
+    def modal_buttons(self) -> list[str]:
+        """The texts of the buttons in the visible modal, but for Submit and Close."""
+        return _button_texts(self.modal["blocks"]) if self.modal else []
+
+    @property
     def home_text(self) -> str:
         return visible_text(self.home["blocks"]) if self.home else ""
 
@@ -138,3 +143,7 @@ def title_of(view: Json) -> str:
 
 def parse_messages(answer: Json) -> list[Message]:
     return [Message.parse(one) for one in answer["messages"]]
+
+
+def _button_texts(blocks: list[Json]) -> list[str]:
+    return [one.element["text"]["text"] for one in placed_elements(blocks) if one.kind == "button"]

@@ -64,7 +64,7 @@ def progress(t: Translator, run: Run, pace: Pace) -> str:
     ]
     if pace.rate:
         parts.append(_("{rate} a second").format(rate=t.number(round(pace.rate, 0 if pace.rate >= 10 else 1))))
-    if pace.left is not None:
+    if pace.left is not None and pace.left >= 1:
         parts.append(_("about {time} left").format(time=t.duration(pace.left)))
     return " · ".join(parts)
 
