@@ -10,9 +10,11 @@ from bot.cli.session import find_connection, session
 from bot.cli.sign_in import finished_before, sign_in
 from bot.cli.terminal import ask, fail, out, read_settings, run, say
 from bot.cli.words import unmarked
+from bot.pipeline.insights import Insights
 from bot.services.connections import BRAND_UNREADABLE, ConnectionDetails, ConnectionDraft
 from bot.services.consent import consent_text
-from bot.services.errors import NotAgreed
+from bot.services.errors import NotAgreed, SourceNotOffered
+from bot.settings import Settings
 from storage.models import Audience, Connection, id_of
 
 KEY_VARIABLE = "FERRY_API_KEY"
@@ -45,6 +47,8 @@ def add(
     For Customer Insights somebody signs in with a code, unless the app registration reads in its own name.
     """
     settings = read_settings()
+    if source and source not in _configured(settings):  # before anybody reads and types
+        fail(SourceNotOffered(source=source))
     text = _agreed(agree)
     key = _asked_key()
 
@@ -164,6 +168,12 @@ def remove(name: Name) -> None:
             say(f"Removed {connection.name} and its key. What was sent stays at Omnisend.")
 
     run(work())
+
+
+def _configured(settings: Settings) -> set[str]:
+    """The kinds of sources that the settings name."""
+    named = {"tables": settings.tables_folder, Insights.kind: settings.environment}
+    return {kind for kind, where in named.items() if where}
 
 
 def _agreed(beforehand: bool) -> str:

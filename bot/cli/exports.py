@@ -8,7 +8,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from bot.cli.report import print_preview, print_report, rejection_reasons
+from bot.cli.report import how_to_accept, print_preview, print_report, rejection_reasons
 from bot.cli.running import execute
 from bot.cli.session import find_connection, parse_line, session
 from bot.cli.terminal import err, out, read_settings, run, say
@@ -17,7 +17,7 @@ from bot.pipeline.mapping import Line
 from bot.services.actor import Actor
 from bot.services.context import Services
 from bot.services.exports import ExportDraft
-from storage.models import Leavers, Trigger, When, id_of
+from storage.models import Leavers, RunStatus, Trigger, When, id_of
 
 RESYNC_WARNING = (
     "A full resync sends every contact again. Contacts that were deleted by hand in Omnisend would be created again."
@@ -142,6 +142,8 @@ def run_export(
             result = await execute(services, actor, export, trigger, accept_guard=accept_guard, console=err)
             if as_json:
                 sys.stdout.buffer.write(orjson.dumps(result.as_json()) + b"\n")
+                if result.run.status is RunStatus.ASKING:
+                    say(f"The guard asks; nothing was sent. {how_to_accept(result.run)}", err)
             else:
                 print_report(result, await rejection_reasons(services, actor, result.run))
             return result.exit_status

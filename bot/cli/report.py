@@ -55,19 +55,23 @@ def print_report(result: Result, reasons: Mapping[str, int]) -> None:
     if run.status is RunStatus.ASKING:
         say("Nothing was sent. Please look first:", style="yellow")
         _list(finding_words(t, finding) for finding in run.findings)
-        say(f"If this is right, send it with: ferry export run '{run.export_name}' --accept-guard")
+        say(how_to_accept(run))
         if any(finding["kind"] == "ledger_behind" for finding in run.findings):
             say(f"To rebuild its memory from Omnisend first: ferry export run '{run.export_name}' --adopt")
     elif run.status is RunStatus.DONE or run.profiles or run.batches:
         say(f"  {_counts(run)}")
     for segment in run.segments:
-        say(f"  {_segment(segment)}")
+        say(f"  {_segment(segment, sent=run.status is not RunStatus.ASKING)}")
     _print_reasons(reasons, f"ferry export rejects '{run.export_name}' lists them")
     _list(note_words(t, note) for note in run.notes)
     if run.added:
         say(f"  {plain(new_contacts_words(t, run.notes))}")
     if run.in_doubt:
         say(f"  {IN_DOUBT}", style="yellow")
+
+
+def how_to_accept(run: Run) -> str:
+    return f"If this is right, send it with: ferry export run '{run.export_name}' --accept-guard"
 
 
 def _counts(run: Run) -> str:
@@ -84,10 +88,10 @@ def _counts(run: Run) -> str:
     return f"{run.profiles:,} profiles: " + ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
-def _segment(segment: Mapping[str, Any]) -> str:
+def _segment(segment: Mapping[str, Any], *, sent: bool) -> str:
     counted, contacts = segment["contacts_count"], segment["contacts"]
     there = "not yet counted" if counted is None else f"{counted:,}"
-    if counted is not None and counted != contacts:
+    if sent and counted is not None and counted != contacts:
         there += " so far, it may still be counting"
     return f"{segment['name']}: {segment['members']:,} members, {contacts:,} contacts; Omnisend's own count: {there}"
 

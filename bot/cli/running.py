@@ -18,6 +18,7 @@ from sqlmodel import select
 
 from bot.cli.exits import Exit
 from bot.cli.terminal import say
+from bot.cli.words import plain
 from bot.i18n import translator
 from bot.pipeline.queue import requeue_interrupted
 from bot.services.actor import Actor
@@ -57,7 +58,12 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints; `findings`, `notes` and `error` only where there are any."""
         run = self.run
-        extra = {"findings": run.findings, "notes": run.notes, "error": run.error_text, "error_code": run.error_code}
+        extra = {
+            "findings": run.findings,
+            "notes": run.notes,
+            "error": plain(run.error_text or ""),
+            "error_code": run.error_code,
+        }
         return {
             "run": run.id,
             "status": run.status,

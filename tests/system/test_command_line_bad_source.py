@@ -107,6 +107,7 @@ async def test_the_guard_asks_in_the_json_as_well_until_it_is_accepted(shop: Sho
     answer_of(asked, 3)
     assert (asked.json["status"], asked.json["batches"]) == ("asking", 0)
     assert asked.json["findings"] == [{"kind": "empty", "segment": "VIP", "before": 6}]
+    assert "send it with: ferry export run 'Spring' --accept-guard" in asked.stderr
 
     accepted = await shop.ferry("export", "run", "Spring", "--json", "--accept-guard")
     assert (accepted.status, accepted.json["status"], accepted.json["removed"]) == (0, "done", 6)

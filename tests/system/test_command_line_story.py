@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bot.cli import app
-from tests.ferry import Ended
-from tests.system.command_line_world import JSON_KEYS, Shop, Tables, answer_of
+from tests.ferry import Ended, Ferry
+from tests.system.command_line_world import JSON_KEYS, Shop, Tables, answer_of, in_this_process
 from tests.system.conftest import Prepared, installation
 
 GOOD = 30
@@ -251,6 +251,16 @@ def test_each_command_explains_itself(command: tuple[str, ...], monkeypatch: pyt
     assert shown.exit_code == 0
     assert all(word in shown.output for word in COMMANDS[command]), shown.output
     assert "--no-" not in shown.output
+
+
+@pytest.mark.parametrize("source", ["nonsense", "dataverse"])
+async def test_a_source_that_is_not_configured_is_refused_before_anybody_reads_or_types(
+    source: str, tmp_path: Path
+) -> None:
+    ferry = Ferry(tmp_path / "data", {"FERRY_SOURCE": str(tmp_path)})
+    told = answer_of(await in_this_process(ferry, "connection", "add", "Shop", "--agree", "--source", source), 1)
+    assert told.startswith(f"The source {source} is not configured here.")
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("option", ["--api-key", "--key"])
