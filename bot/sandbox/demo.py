@@ -55,7 +55,7 @@ class Demo:
     stage: Console
     mapping: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    names: dict[str, str] = field(default_factory=dict)  # user id → name
+    names: dict[str, str] = field(default_factory=dict)  # of people and channels, by id
 
     @property
     def admin(self) -> Person:
@@ -134,7 +134,8 @@ async def _world(source: Path | str | None, stage: Console, options: Sequence[st
                     stage.print(
                         "The bot is connected to a Slack stand-in; Omnisend is a stand-in, too. No account is used."
                     )
-                    names = {person["id"]: person["name"] for person in (await world.state())["people"]}
+                    state = await world.state()
+                    names = {one["id"]: one["name"] for one in [*state["people"], *state["channels"]]}
                     hook = f"http://127.0.0.1:{port}"
                     yield Demo(world, omnisend, customers, folder / "data", hook, stage, names=names)
 
@@ -304,18 +305,18 @@ async def _watch_run(demo: Demo) -> dict[str, Any]:
 
 def _readable(demo: Demo, message: Message) -> str:
     """A message as it reads on a screen: names for ids, a count beside what it counts, buttons in a row."""
-    text = _as_read(message.shown, message.buttons)
-    return re.sub(r"<@(\w+)>", lambda found: "@" + demo.names.get(found[1], found[1]), text)
+    return _as_read(demo, message.shown, message.buttons)
 
 
-def _as_read(shown: str, buttons: Sequence[str]) -> str:
+def _as_read(demo: Demo, shown: str, buttons: Sequence[str]) -> str:
     joined: list[str] = []
     for line in (line for line in shown.splitlines() if line not in buttons):
         if joined and re.fullmatch(r"[\d,.]+", line):
             joined[-1] += f" {line}"
         else:
             joined.append(line)
-    return "\n".join(joined) + ("\n" + "  ".join(f"[ {name} ]" for name in buttons) if buttons else "")
+    text = "\n".join(joined) + ("\n" + "  ".join(f"[ {name} ]" for name in buttons) if buttons else "")
+    return re.sub(r"<([@#])(\w+)>", lambda found: found[1] + demo.names.get(found[2], found[2]), text)
 
 
 def _public(messages: list[Message], before: set[str]) -> list[Message]:
@@ -360,7 +361,7 @@ def _show(demo: Demo, title: str, text: str) -> None:
 
 
 def _show_modal(demo: Demo, title: str, screen: Screen) -> None:
-    _show(demo, title, _as_read(screen.modal_text, screen.modal_buttons))
+    _show(demo, title, _as_read(demo, screen.modal_text, screen.modal_buttons))
 
 
 def _panel(title: str, text: str) -> Panel:
