@@ -30,6 +30,7 @@ __all__ = ["Database", "models"]
 T = TypeVar("T")
 
 BUSY_MILLISECONDS = 10_000  # how long a writer waits for another
+CLOSE_SECONDS = 5.0  # how long closing waits for sessions that are still open
 
 _SIGNS: Mapping[str, type[StorageError]] = {
     "disk is full": DiskFull,
@@ -52,6 +53,8 @@ class Database:
         self._read = async_sessionmaker(
             self._engine.execution_options(readonly=True), class_=AsyncSession, expire_on_commit=False
         )
+        self._sessions = 0
+        self._unused = asyncio.Event()
 
     async def open(self) -> None:
         """Make the folder if need be, check the version, and bring the schema up to date.
@@ -67,21 +70,47 @@ class Database:
                 await connection.run_sync(_migrate)
 
     async def close(self) -> None:
+        """Close once the sessions under way have ended: the connection of one that ends later is nobody's to close."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._sessions:
+                    self._unused.clear()
+                    await self._unused.wait()
         await self._engine.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         with self._explained():
-            async with _session(self._read) as session:
+            async with self._session(self._read) as session:
                 yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A write transaction: committed at the end of the block, rolled back if it raises or is cancelled."""
         with self._explained():
-            async with _session(self._write) as session:
+            async with self._session(self._write) as session:
                 yield session
                 await unbroken(session.commit())
+
+    @asynccontextmanager
+    async def _session(self, maker: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+        """A session that is surely closed when the block has ended, cancelled or not.
+
+        SQLAlchemy's own block goes on at once where it is cancelled while it closes: a database closed by then would
+        leave the connection behind. One that is cancelled while it opens is never closed by anybody.
+        """
+        session = maker()
+        self._sessions += 1
+        try:
+            await unbroken(session.connection())
+            yield session
+        finally:
+            try:
+                await unbroken(session.close())
+            finally:
+                self._sessions -= 1
+                if not self._sessions:
+                    self._unused.set()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -123,21 +152,6 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
             task.exception()  # heard of, and of no use to anybody any more
         raise cancelled
     return task.result()
-
-
-@asynccontextmanager
-async def _session(maker: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
-    """A session that is surely closed when the block has ended, cancelled or not.
-
-    SQLAlchemy's own block goes on at once where it is cancelled while it closes: a database closed by then would leave
-    the connection behind. One that is cancelled while it opens is never closed by anybody.
-    """
-    session = maker()
-    try:
-        await unbroken(session.connection())
-        yield session
-    finally:
-        await unbroken(session.close())
 
 
 def _folder_of(url: str) -> Path | None:

@@ -186,6 +186,7 @@ class Settler:
         """
         lost = Lost(batch, self._clock() + grace, asyncio.get_running_loop().create_future())
         self._lost.append(lost)
+        self._strangers.clear()  # what was nobody's until now may be this one
         self._wake.set()
         try:
             async with asyncio.timeout(self._at_most(grace + self._patience)):
@@ -417,7 +418,8 @@ class Settler:
             if owner is not None:
                 self._decide(owner, info.id)
             elif echoed or info.final:
-                self._strangers.add(info.id)
+                if all(one in lost for one in self._lost):  # or it may be one that was lost since
+                    self._strangers.add(info.id)
             else:
                 undecided += 1
         if not undecided:

@@ -426,6 +426,17 @@ async def test_a_stranger_is_asked_about_once(p: Pipeline) -> None:
     assert p.omnisend.times_asked("GET /batches/other/items") == 1
 
 
+async def test_a_batch_seen_before_its_own_answer_was_lost_is_found_all_the_same(p: Pipeline) -> None:
+    first, second = await p.claim([1, 2]), await p.claim([3, 4])
+    p.omnisend.batches["second"] = FakeBatch("second", [email(3), email(4)])
+    p.omnisend.batches["second"].finish()
+    settler = p.settler()
+    async with settling(settler):
+        assert await settler.look_for(first, 5) is None  # it looked at the other, which nobody missed yet
+        assert p.omnisend.times_asked("GET /batches/second/items") == 1
+        assert await settler.look_for(second, 5) == "second"
+
+
 async def test_haste_ends_the_search_and_leaves_the_batch_open(p: Pipeline) -> None:
     batch = await p.claim([1, 2])
     settler = p.settler()

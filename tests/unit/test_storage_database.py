@@ -445,3 +445,13 @@ def segment(export_id: int) -> ExportSegment:
     return ExportSegment(
         team_id=TEAM, export_id=export_id, brand_id="b", source="tables", name="VIP", property_name="segment_vip"
     )
+
+
+async def test_closing_waits_for_a_session_that_is_still_open(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'ferry.sqlite3'}")
+    await database.open()
+    async with database.read():
+        closing = asyncio.create_task(database.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+    await closing
