@@ -30,6 +30,7 @@ from bot.slack.pacing import Pace
 from bot.slack.sockets import Sockets, await_slack, check_tokens
 from bot.sources.base import Source
 from bot.sources.tables import TablesSource
+from bot.tasks import end
 from storage.database import Database
 from storage.errors import FerryError, mark
 from storage.secrets import Keys, open_keys
@@ -130,7 +131,7 @@ async def running(settings: Settings, pace: Pace | None = None) -> AsyncIterator
         sockets = Sockets(face.bolt, app_token)
         stack.push_async_callback(sockets.close)
         listening = asyncio.create_task(_listen(sockets, client, app_token), name="listening")
-        stack.push_async_callback(_end, listening)
+        stack.push_async_callback(end, listening)
         yield app
 
 
@@ -167,12 +168,6 @@ async def _listen(sockets: Sockets, client: AsyncWebClient, app_token: str) -> N
         log.error("not connected to Slack", code=error.code, error=str(error))
     else:
         log.info("connected to Slack")
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def _tokens(settings: Settings) -> tuple[str, str]:

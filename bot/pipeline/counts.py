@@ -6,7 +6,6 @@ they ended, how often was asked), so that a restart forgets nothing.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from sqlmodel import col, func, select
 from bot.omnisend.client import OmnisendClient
 from bot.pipeline.omnisend_segments import OmnisendSegments
 from bot.pipeline.recording import NOBODY
+from bot.tasks import end
 from storage.database import Database, unbroken
 from storage.errors import FerryError
 from storage.models import (
@@ -64,9 +64,7 @@ class Recounts:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
 
     async def _run(self) -> None:
         pause = min([LOOK_SECONDS, *(after.total_seconds() for after in self._after)])

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,7 @@ from bot.pipeline.staging import Staging
 from bot.settings import Settings
 from bot.sources.base import Source, SourceBusy
 from bot.sources.entra.errors import SignInAgain
+from bot.tasks import end
 from storage import ledger
 from storage.database import Database, unbroken
 from storage.errors import FerryError
@@ -199,7 +200,7 @@ class Engine:
         progress = _Progress()
         async with AsyncExitStack() as stack:
             pulse = asyncio.create_task(recorder.pulse(progress.as_columns, lambda: progress.cancel()))
-            stack.push_async_callback(_end, pulse)
+            stack.push_async_callback(end, pulse)
             access = await stack.enter_async_context(self._in_turn(job, run, progress.called_off))
             time_limit.reschedule(asyncio.get_running_loop().time() + self._settings.run_hours * 3600)
             reconciliation = await stack.enter_async_context(self._reconciliation(job, progress))
@@ -433,12 +434,6 @@ class _Progress:
         if self.stage in (Stage.SENDING, Stage.SETTLING):
             columns["sent"] = self.tally.tried
         return columns
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def _record_difference(recorder: Recorder, job: Job, difference: Difference) -> None:

@@ -5,7 +5,6 @@ it (Microsoft identity platform docs, "Refresh tokens").
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from bot.services.actor import Actor
 from bot.services.export_users import erase_forgotten
 from bot.services.telling import tell
 from bot.sources.entra import SignInStatus
+from bot.tasks import end
 from storage.database import Database
 from storage.errors import FerryError
 from storage.models import Connection, ConnectionState, ExportUser, ReaderKind, now
@@ -52,9 +52,7 @@ class SignInWatch:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
 
     async def _run(self) -> None:
         while True:
