@@ -55,6 +55,7 @@ class Database:
         )
         self._sessions = 0
         self._unused = asyncio.Event()
+        self._closed = False
 
     async def open(self) -> None:
         """Make the folder if need be, check the version, and bring the schema up to date.
@@ -65,18 +66,26 @@ class Database:
         if self.folder is not None:
             with usable(self.folder):
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._closed = False
         with self._explained():
-            async with self._engine.connect() as connection:
-                await connection.run_sync(_migrate)
+            await unbroken(self._upgrade())
+
+    async def _upgrade(self) -> None:
+        async with self._engine.connect() as connection:
+            await connection.run_sync(_migrate)
 
     async def close(self) -> None:
-        """Close once the sessions under way have ended: the connection of one that ends later is nobody's to close."""
+        """Close once the sessions under way have ended; from then on there are no new ones.
+
+        The connection of a session that ended later would be nobody's to close.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 while self._sessions:
                     self._unused.clear()
                     await self._unused.wait()
-        await self._engine.dispose()
+        self._closed = True
+        await unbroken(self._engine.dispose())
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -98,7 +107,11 @@ class Database:
 
         SQLAlchemy's own block goes on at once where it is cancelled while it closes: a database closed by then would
         leave the connection behind. One that is cancelled while it opens is never closed by anybody.
+
+        Raises `RuntimeError` once the database is closed: somebody has not waited for a task of theirs.
         """
+        if self._closed:
+            raise RuntimeError("the database is closed")
         session = maker()
         self._sessions += 1
         try:

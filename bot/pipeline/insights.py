@@ -23,7 +23,7 @@ from bot.sources.entra import (
     sign_in_status,
 )
 from storage import lease
-from storage.database import Database
+from storage.database import Database, unbroken
 from storage.models import ExportUser, ReaderKind, id_of, now
 from storage.secrets import Vault
 
@@ -70,7 +70,7 @@ class StoredTokens:
         try:
             yield
         finally:
-            await asyncio.shield(lease.release(self._database, name, holder, ()))
+            await unbroken(lease.release(self._database, name, holder, ()))
 
 
 def open_tokens(vault: Vault, user: ExportUser) -> str | None:

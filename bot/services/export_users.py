@@ -5,7 +5,6 @@ Signing in and saving are two steps: what came of a sign-in is kept, sealed, for
 into a connection once it is seen to work. Until then the former export user stays.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,7 +31,7 @@ from bot.services.lookup import connection_for
 from bot.sources.base import SourceError
 from bot.sources.entra import DeviceSignIn, SignInState, UserIdentity, sign_in_status
 from bot.sources.entra.errors import SignInError
-from storage.database import Database
+from storage.database import Database, unbroken
 from storage.errors import FerryError, SecretUnreadable
 from storage.models import Connection, ConnectionState, ExportUser, ReaderKind, id_of, now
 from storage.secrets import Keys
@@ -146,7 +145,7 @@ class ExportUsers:
             if self._under_way.get(key) is sign_in:
                 del self._under_way[key]
             if state is not SignInState.SIGNED_IN:
-                await asyncio.shield(self._erase(sign_in.user_id))
+                await unbroken(self._erase(sign_in.user_id))
         return Outcome(state, sign_in.user_id, sign_in.connection_id, problem=problem)
 
     async def complete(self, actor: Actor, user_id: int, connection_id: int | None) -> Outcome:

@@ -93,6 +93,7 @@ class Face:
         for task in self._speaking:
             task.cancel()
         await asyncio.gather(*self._speaking, return_exceptions=True)
+        await self.tasks.close()  # the last deliveries have asked for newer Homes
 
     def _changed(self, team_id: str) -> None:
         self._homes.changed(team_id)

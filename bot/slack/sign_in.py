@@ -42,7 +42,7 @@ class SigningIn:
     async def stop(self) -> None:
         """Wait for nobody any more, and say so where a code is still shown."""
         left = list(self._waiting.values())
-        await self._tasks.finish(0)
+        await self._tasks.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await asyncio.gather(*map(self._say_goodbye, left))

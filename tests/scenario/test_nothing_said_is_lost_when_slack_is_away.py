@@ -3,6 +3,8 @@
 reference: slack-platform.md §2 (429 and Retry-After), §8 (errors of posts), §5 (Socket Mode)
 """
 
+import asyncio
+
 from sqlmodel import select
 
 from storage.models import Export
@@ -30,6 +32,19 @@ async def test_a_report_survives_a_restart_of_the_bot(start: Start) -> None:
     await ferry.slack.lift_faults()
     async with start() as ferry:
         await ferry.vera.message("is up to date at Omnisend", channel="marketing", seconds=20)
+
+
+async def test_a_bot_that_stops_right_after_a_report_leaves_nothing_running(start: Start) -> None:
+    """The report asks for newer Homes; they would be made from a database that is closed."""
+    before = asyncio.all_tasks()
+    async with start() as ferry:
+        await ferry.connect()
+        await ferry.set_up()
+        await ferry.carl.open_home()
+        await ferry.carl.home("Refresh schedule")
+        await ferry.carl.command("/ferry run newsletter", channel="marketing")
+        await ferry.vera.message("is up to date at Omnisend", channel="marketing")
+    assert asyncio.all_tasks() - before == set()
 
 
 async def test_an_answer_that_slack_lost_is_said_again_rather_than_not(ferry: Ferry) -> None:

@@ -28,9 +28,13 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 
 @pytest.fixture
 async def ada(house: House) -> AsyncIterator[Person]:
-    """Ada, after some data has changed, so that the next run has something to send."""
+    """Ada, after some data has changed, so that the next run has something to send.
+
+    The bot may still be on its way back from the last trouble: a command that no socket hears is lost.
+    """
     await house.source.change("edit")
     async with SlackWorld(house.slack["url"]) as slack:
+        await slack.connected()
         yield slack.person("ada")
     for switch in house.troubles.listing():
         if switch["on"]:

@@ -1,6 +1,7 @@
 """The database under concurrent writers, cancelled tasks, full disks, other versions. Reference: toolbox.md §4, §5."""
 
 import asyncio
+import gc
 import os
 import stat
 import subprocess
@@ -455,3 +456,32 @@ async def test_closing_waits_for_a_session_that_is_still_open(tmp_path: Path) ->
         await asyncio.sleep(0)
         assert not closing.done()
     await closing
+
+
+async def test_a_database_that_is_closed_gives_no_session_until_it_is_opened_again(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'ferry.sqlite3'}")
+    await database.open()
+    await database.close()
+    with pytest.raises(RuntimeError, match="the database is closed"):
+        async with database.read():
+            pass
+    await database.open()
+    async with database.read():
+        pass
+    await database.close()
+
+
+async def test_closing_is_not_broken_off_half_way(tmp_path: Path) -> None:
+    """A connection that is left in the pool is reported by its driver when it is collected."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'ferry.sqlite3'}")
+    await database.open()
+    async with database.read(), database.read(), database.read():
+        pass
+    for _ in range(2):
+        closing = asyncio.create_task(database.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+    del database
+    gc.collect()
