@@ -26,9 +26,10 @@ sandbox: setup
 screenshots: setup
 	$(BIN)/python -m tests.browser.screenshots
 
-# In the order of the folders: the slow tests come first, and no core is idle at the end.
+# Three workers for two cores: they often wait for the processes that they test. In the order of the folders: the slow
+# tests come first, and no core is idle at the end.
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
