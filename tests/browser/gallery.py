@@ -34,6 +34,13 @@ async ([surface, payload, values]) => {
 }
 """
 
+_FREEZE = """
+async () => {
+  window.fetch = () => new Promise(() => {});
+  for (let frames = 0; frames < 2; frames += 1) await new Promise(requestAnimationFrame);
+}
+"""
+
 
 def richest() -> Iterator[Exhibit]:
     """Of each function's exhibits the one with the most in it, short and long."""
@@ -45,8 +52,14 @@ def richest() -> Iterator[Exhibit]:
     yield from chosen.values()
 
 
+async def freeze(page: Page) -> None:
+    """Let the page show what it has asked for, and hear nothing more: it would clear the stage for its own."""
+    await page.wait_for_load_state("networkidle")
+    await page.evaluate(_FREEZE)
+
+
 async def show(page: Page, exhibit: Exhibit) -> Locator:
-    """Show one in the page, which is of no other use from then on; where it stands."""
+    """Show one in a page that was frozen, which is of no other use from then on; where it stands."""
     payload = _with_ids(exhibit.payload)
     await page.evaluate(_SHOW, [exhibit.surface, payload, Form.fresh(payload.get("blocks", [])).values])
     part = page.locator("#modal" if exhibit.surface == "modal" else "#home")

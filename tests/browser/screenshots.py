@@ -22,7 +22,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from bot.sandbox.room.command import served
 from bot.sandbox.room.house import House, Plan, opened
 from tests.browser.conftest import Screen
-from tests.browser.gallery import richest, show
+from tests.browser.gallery import freeze, richest, show
 from tests.unit.view_gallery import SHORT
 
 Scheme = Literal["light", "dark"]
@@ -331,6 +331,7 @@ async def _open_narrow(browser: Browser, address: str) -> NarrowScreen:
 
 async def _views(album: Album, browser: Browser, address: str) -> None:
     screen = await _open(browser, address, viewport=TALL)
+    await freeze(screen.page)
     for number, exhibit in enumerate(richest()):
         part = await show(screen.page, exhibit)
         name = re.sub(r"\W+", "-", exhibit.name)

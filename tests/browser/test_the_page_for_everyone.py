@@ -11,7 +11,7 @@ from playwright.async_api import Locator, expect
 from bot.sandbox.room.house import House
 from tests.browser.conftest import Open, Screen
 from tests.browser.findings import findings
-from tests.browser.gallery import richest, show
+from tests.browser.gallery import freeze, richest, show
 from tests.scenario.conftest import Ferry
 from tests.unit.view_gallery import SHORT
 
@@ -51,6 +51,7 @@ async def test_axe_finds_nothing_serious_in_any_view(ferry: Ferry, open_screen: 
 async def test_axe_finds_nothing_serious_in_anything_that_the_bot_can_show(open_shown: Open, scheme: str) -> None:
     tall = {"width": 1200, "height": 2000}  # axe takes a label that is scrolled out of sight for none
     screen = await open_shown(color_scheme=scheme, reduced_motion="reduce", viewport=tall)
+    await freeze(screen.page)
     found = {}
     for exhibit in richest():
         if exhibit.name.startswith(SHORT.label):
