@@ -12,10 +12,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError
@@ -23,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from storage import models
-from storage.errors import DatabaseDamaged, DatabaseTooNew, DiskFull, FolderUnusable, StorageError
+from storage.errors import DatabaseDamaged, DiskFull, FolderUnusable, StorageError
+from storage.schema import migrate
 
 __all__ = ["Database", "models"]
 
@@ -72,7 +69,7 @@ class Database:
 
     async def _upgrade(self) -> None:
         async with self._engine.connect() as connection:
-            await connection.run_sync(_migrate)
+            await connection.run_sync(migrate)
 
     async def close(self) -> None:
         """Close once the sessions under way have ended; from then on there are no new ones.
@@ -210,31 +207,3 @@ def _create_engine(url: str) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine
-
-
-def _migrate(connection: SyncConnection) -> None:
-    """Upgrade to the newest schema, with foreign keys off: batch migrations rebuild tables by dropping them."""
-    config = Config()
-    config.set_main_option("script_location", "storage:migrations")
-    config.set_main_option("path_separator", "os")
-    script = ScriptDirectory.from_config(config)
-
-    found = MigrationContext.configure(connection).get_current_heads()
-    known = {revision.revision for revision in script.walk_revisions()}
-    if unknown := set(found) - known:
-        raise DatabaseTooNew(revision=", ".join(sorted(unknown)))
-    connection.rollback()
-    if set(found) == set(script.get_heads()):
-        return
-
-    raw: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
-    raw.execute("PRAGMA foreign_keys=OFF").close()
-    try:
-        with connection.begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-            if broken:
-                raise RuntimeError(f"the migration would leave broken references: {broken[:5]}")
-    finally:
-        raw.execute("PRAGMA foreign_keys=ON").close()

@@ -1,4 +1,4 @@
-"""The `ferry` command: a thin skin over the services, beside the processes that it starts."""
+"""What `ferry` can be asked for."""
 
 from pathlib import Path
 from typing import Annotated

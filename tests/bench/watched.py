@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from bot.cli import app
+from bot.cli.commands import app
 
 LATE = 0.03  # seconds without a beat after which the stack is noted
 LOOK = 0.01

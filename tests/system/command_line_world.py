@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bot import logs
-from bot.cli import app
+from bot.cli.commands import app
 from tests.ferry import Ended, Ferry
 
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bot.cli import app
+from bot.cli.commands import app
 from tests.ferry import Ended, Ferry
 from tests.system.command_line_world import JSON_KEYS, Shop, Tables, answer_of, in_this_process
 from tests.system.conftest import Prepared, installation

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -36,6 +38,7 @@ from storage.models import (
     id_of,
     now,
 )
+from storage.schema import newest_version
 
 TEAM = "T0TEST"
 
@@ -352,6 +355,13 @@ async def test_the_migrations_make_exactly_the_schema_of_the_models(database: Da
         assert await (await session.connection()).run_sync(differences) == []
 
 
+def test_the_newest_version_is_the_one_that_the_migrations_lead_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    config.set_main_option("path_separator", "os")
+    assert [newest_version()] == ScriptDirectory.from_config(config).get_heads()
+
+
 async def test_a_database_of_a_newer_version_is_left_alone_and_the_error_says_what_to_do(tmp_path: Path) -> None:
     database = Database(url(tmp_path))
     await database.open()
@@ -373,7 +383,7 @@ async def test_rows_survive_a_migration_that_rebuilds_the_table_they_refer_to(
     database = Database(url(tmp_path))
     await database.open()
     await fill(database)
-    monkeypatch.setattr("storage.database.command.upgrade", rebuild_all)
+    monkeypatch.setattr("alembic.command.upgrade", rebuild_all)
     await forget_version(database)
 
     await database.open()
@@ -394,7 +404,7 @@ async def test_a_migration_that_would_leave_broken_references_is_undone(
     database = Database(url(tmp_path))
     await database.open()
     await fill(database)
-    monkeypatch.setattr("storage.database.command.upgrade", lose_the_books)
+    monkeypatch.setattr("alembic.command.upgrade", lose_the_books)
     await forget_version(database)
 
     with pytest.raises(RuntimeError, match="broken references"):
