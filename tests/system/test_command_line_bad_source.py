@@ -181,6 +181,16 @@ def test_a_mistyped_export_is_not_saved_and_the_answer_says_what_to_write(
     assert BAD_ARGUMENTS[case][1] in answer_of(mistyped[case], 1)
 
 
+async def test_an_export_is_saved_with_a_word_about_segments_that_are_empty_or_fail(shop: Shop) -> None:
+    shop.tables.members("Nobody", [])
+    shop.tables.sql("Loyal", "SELECT CustomerId FROM profiles WHERE Loyalty > 3")
+    segments = ("--segment", "Nobody", "--segment", "Loyal")
+    told = answer_of(await in_this_process(shop.ferry, "export", "add", "Second", "--connection", "Shop", *segments), 0)
+    assert "Nobody has no members now." in told
+    assert "The segment 'Loyal' can't be computed" in told
+    assert "Saved Second. It has not run" in told
+
+
 async def test_an_unknown_export_is_answered_with_those_that_were_perhaps_meant(shop: Shop) -> None:
     told = answer_of(await in_this_process(shop.ferry, "export", "preview", "Sprint"), 1)
     assert "There is no export named 'Sprint'. Did you mean 'Spring'? Nothing was changed. ferry export list" in told
