@@ -16,16 +16,13 @@ def newest_version() -> str:
 
 
 def migrate(connection: Connection) -> None:
-    """Upgrade to the newest schema, with foreign keys off: batch migrations rebuild tables by dropping them.
-
-    Raises `DatabaseTooNew` before anything is changed.
-    """
-    found = stored_versions(connection)
+    """Upgrade to the newest schema. Raises `DatabaseTooNew` before anything is changed."""
+    found = _stored_versions(connection)
     if found != [newest_version()]:
         _upgrade(connection, set(found))
 
 
-def stored_versions(connection: Connection) -> list[str]:
+def _stored_versions(connection: Connection) -> list[str]:
     """The version that the database has, in Alembic's own table; empty for a new one."""
     known = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").all()
     rows = connection.exec_driver_sql("SELECT version_num FROM alembic_version").all() if known else []
@@ -34,6 +31,7 @@ def stored_versions(connection: Connection) -> list[str]:
 
 
 def _upgrade(connection: Connection, found: set[str]) -> None:
+    """With foreign keys off: batch migrations rebuild tables by dropping them."""
     # Only here: importing it takes a tenth of a command's start, and is rarely needed.
     from alembic import command
     from alembic.config import Config

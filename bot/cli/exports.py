@@ -2,7 +2,6 @@
 
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
@@ -19,8 +18,8 @@ from bot.pipeline.mapping import Line
 from bot.services.actor import Actor
 from bot.services.context import Services
 from bot.services.exports import ExportDraft
-from bot.slack.segments import about_members
-from storage.errors import FerryError
+from bot.slack.drafts import Draft
+from bot.slack.segments import look_at_segments
 from storage.models import Leavers, RunStatus, Trigger, When, id_of
 
 RESYNC_WARNING = (
@@ -76,23 +75,12 @@ def add(
                 say(f"  {line.label} ← {line.value}")
             for remark in await services.exports.remarks(actor, id_of(export)):
                 say(f"  {plain(remark.explain())}")
-            for warning in await _about(services, actor, chosen, draft.segments):
+            form = Draft("", actor.user_id, id_of(export), connection_id=chosen, segments=segment)
+            for warning in await look_at_segments(services, translator(), actor, form):
                 say(f"  {plain(warning)}", style="yellow")
             say(f"Saved {export.name}. It has not run: ferry export run '{export.name}'")
 
     run(work())
-
-
-async def _about(services: Services, actor: Actor, connection_id: int, segments: Sequence[str]) -> list[str]:
-    """What somebody should know of the segments; one that can't be counted now says why."""
-    members: dict[str, int] = {}
-    unknown = []
-    for name in segments:
-        try:
-            members[name] = await services.exports.count(actor, connection_id, name)
-        except FerryError as error:
-            unknown.append(error.explain())
-    return [*unknown, *await about_members(services, translator(), actor, connection_id, members)]
 
 
 async def _suggested(services: Services, actor: Actor, connection_id: int) -> list[Line]:

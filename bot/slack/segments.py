@@ -1,7 +1,5 @@
 """What somebody should know of segments they choose: another export's, too large, empty, long unchanged, unreadable."""
 
-from collections.abc import Mapping
-
 from bot.i18n import Translator
 from bot.services.actor import Actor
 from bot.services.context import Services
@@ -27,15 +25,8 @@ async def look_at_segments(services: Services, t: Translator, actor: Actor, draf
                 continue
         members[name] = known
     owned = await _owned(services, t, actor, draft.connection_id, draft)
-    return [*owned, *warnings, *await about_members(services, t, actor, draft.connection_id, members)]
-
-
-async def about_members(
-    services: Services, t: Translator, actor: Actor, connection_id: int, members: Mapping[str, int]
-) -> list[str]:
-    """Of segments with that many members: those that are empty, too large, or the same for long."""
     sizes = _sizes(t, members, services.settings.max_profiles)
-    return [*sizes, *await _unchanged(services, t, actor, connection_id, members)]
+    return [*owned, *warnings, *sizes, *await _unchanged(services, t, actor, draft.connection_id, members)]
 
 
 async def _owned(services: Services, t: Translator, actor: Actor, connection_id: int, draft: Draft) -> list[str]:
@@ -46,7 +37,7 @@ async def _owned(services: Services, t: Translator, actor: Actor, connection_id:
     return [(here if export else elsewhere).format(segment=name, export=export) for name, export in found.items()]
 
 
-def _sizes(t: Translator, members: Mapping[str, int], most: int) -> list[str]:
+def _sizes(t: Translator, members: dict[str, int], most: int) -> list[str]:
     warnings = []
     for name, count in members.items():
         if count == 0:
@@ -58,7 +49,7 @@ def _sizes(t: Translator, members: Mapping[str, int], most: int) -> list[str]:
 
 
 async def _unchanged(
-    services: Services, t: Translator, actor: Actor, connection_id: int, members: Mapping[str, int]
+    services: Services, t: Translator, actor: Actor, connection_id: int, members: dict[str, int]
 ) -> list[str]:
     """Only what past runs know, and only of segments that are not empty anyway."""
     there = {name: count for name, count in members.items() if count}

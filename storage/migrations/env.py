@@ -1,4 +1,4 @@
-"""Run migrations on the connection that `storage.database` passes in."""
+"""Run migrations on the connection that `storage.schema` passes in."""
 
 from typing import Any, Literal
 
